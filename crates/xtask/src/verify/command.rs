@@ -86,7 +86,7 @@ impl Ended {
     }
 }
 
-/// The newest lines, without those of tests that passed.
+/// The newest lines, without those that say that all is well.
 #[derive(Default)]
 struct Tail {
     lines: VecDeque<String>,
@@ -95,7 +95,7 @@ struct Tail {
 
 impl Tail {
     fn push(&mut self, line: &str) {
-        if line.starts_with("test ") && line.ends_with(" ... ok") {
+        if tells_only_progress(line) {
             return;
         }
         if self.lines.len() == TAIL_LINES_MAX {
@@ -104,6 +104,14 @@ impl Tail {
         }
         self.lines.push_back(line.to_owned());
     }
+}
+
+/// A test that passed, or a crate that cargo begins with.
+fn tells_only_progress(line: &str) -> bool {
+    let plain = anstream::adapter::strip_str(line).to_string();
+    let verb = plain.split_whitespace().next().unwrap_or_default();
+    let of_cargo = ["Compiling", "Checking", "Documenting", "Downloading", "Downloaded"].contains(&verb);
+    of_cargo || (plain.starts_with("test ") && plain.ends_with(" ... ok"))
 }
 
 #[cfg(test)]
@@ -121,8 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn tests_that_passed_are_not_repeated_in_a_failure() {
+    fn progress_is_not_repeated_in_a_failure() {
         let mut tail = Tail::default();
+        tail.push("\u{1b}[1m\u{1b}[92m   Compiling\u{1b}[0m bytes v1.12.1");
         tail.push("test a::b ... ok");
         tail.push("test a::c ... FAILED");
         assert_eq!(tail.lines, ["test a::c ... FAILED"]);

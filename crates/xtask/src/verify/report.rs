@@ -83,7 +83,7 @@ impl Screen {
                 bar.finish_and_clear();
                 println!("{}{}", heading(self.part), verdict(outcome));
             }
-            Way::Plain => println!("{}", verdict(outcome)),
+            Way::Plain => println!("{}", verdict(outcome).trim_end()),
             Way::Verbose => println!("{BOLD}{}{BOLD:#}  {}\n", self.part.name, verdict(outcome)),
         }
         if let Verdict::Failed(lines) = &outcome.verdict {
@@ -111,18 +111,23 @@ pub(super) fn list(parts: &[&Part]) {
 /// The table of parts, the sum of tests, and the closing line.
 pub(super) fn summary(outcomes: &[Outcome]) {
     let width = name_width();
-    println!("\n  {DIM}{:<width$}  {:<6}  {:>TIME_WIDTH$}  tests{DIM:#}", "part", "result", "time");
+    if !matches!(outcomes.last().map(|outcome| &outcome.verdict), Some(Verdict::Failed(_))) {
+        println!();
+    }
+    println!("  {DIM}{:<width$}  {:<6}  {:>TIME_WIDTH$}  tests{DIM:#}", "part", "result", "time");
     let mut total_time = Duration::ZERO;
     let mut total_tests = TestTotals::default();
     for outcome in outcomes {
-        let tests = if outcome.tests.is_empty() { String::new() } else { outcome.tests.to_string() };
+        let tests = if outcome.tests.is_empty() { String::new() } else { format!("  {}", outcome.tests) };
         let time = time(outcome.time);
-        println!("  {:<width$}  {:<6}  {time:>TIME_WIDTH$}  {tests}", outcome.part.name, verdict(outcome));
+        println!("  {:<width$}  {}  {time:>TIME_WIDTH$}{tests}", outcome.part.name, verdict(outcome));
         total_time += outcome.time;
         total_tests += outcome.tests;
     }
     println!("  {BOLD}{:<width$}  {:<6}  {:>TIME_WIDTH$}{BOLD:#}\n", "total", "", time(total_time));
-    println!("tests: {total_tests}");
+    if !total_tests.is_empty() {
+        println!("tests: {total_tests}");
+    }
     let passed = outcomes.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Passed)).count();
     println!("{passed} passed, {} failed", outcomes.len() - passed);
 }
