@@ -1,0 +1,178 @@
+//! A record before it is numbered: the producer's part, encoded once and kept for retries.
+
+use super::{FLAG_COUNTS_ONLY, MAGIC, VERSION, WHY_NONE, WHY_UNHEARD, WHY_UPSTREAM};
+use crate::event::{Batch, Class, Event};
+use crate::json::RawJson;
+use crate::limits::{RECORD_BYTES_MAX, RECORD_EVENTS_MAX};
+use crate::name::Kind;
+use crate::number::{Epoch, Seq, UnixMs};
+use crate::publish::CountsOnly;
+use crate::rung::Why;
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The producer's part of a record, with what a broker needs to number it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    counts_only: bool,
+    kinds: Vec<(Kind, u64)>,
+    events: u64,
+    state: Option<DraftState>,
+    part: Bytes,
+}
+
+/// The newest state event of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftState {
+    /// Its seq is the record's `from` plus this.
+    pub offset: u64,
+    pub kind: Kind,
+    pub at: UnixMs,
+    pub data: RawJson,
+}
+
+impl Draft {
+    /// Cuts a batch into records, in order.
+    #[must_use]
+    pub fn from_batch(batch: &Batch, sent_at: UnixMs) -> Vec<Self> {
+        let mut drafts = Vec::new();
+        let mut rest = batch.events();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(record_len(rest));
+            drafts.push(Self::from_events(head, sent_at));
+            rest = tail;
+        }
+        drafts
+    }
+
+    /// The draft of a counts-only publish.
+    #[must_use]
+    pub fn from_counts(counts: &CountsOnly, sent_at: UnixMs) -> Self {
+        let kinds: Vec<_> = counts.counts().iter().map(|(kind, n)| (kind.clone(), n)).collect();
+        let events = counts.counts().sum();
+        let state = counts.state().map(|event| DraftState::new(events - 1, event));
+        let why = if counts.why() == Why::Unheard { WHY_UNHEARD } else { WHY_UPSTREAM };
+        let part = encode(sent_at, why, &kinds, counts.state().as_slice());
+        Self { counts_only: true, kinds, events, state, part }
+    }
+
+    fn from_events(events: &[Event], sent_at: UnixMs) -> Self {
+        let mut kinds: Vec<(Kind, u64)> = Vec::new();
+        for event in events {
+            match kinds.iter_mut().find(|(kind, _)| *kind == event.kind) {
+                Some((_, n)) => *n += 1,
+                None => kinds.push((event.kind.clone(), 1)),
+            }
+        }
+        let newest = events.iter().rposition(|event| event.class == Class::State);
+        let state = newest.map(|at| DraftState::new(at as u64, &events[at]));
+        let borrowed: Vec<&Event> = events.iter().collect();
+        let part = encode(sent_at, WHY_NONE, &kinds, &borrowed);
+        Self { counts_only: false, kinds, events: events.len() as u64, state, part }
+    }
+
+    /// Kinds with counts in the order of the record's table, which the indexes of folded kinds point into.
+    #[must_use]
+    pub fn kinds(&self) -> &[(Kind, u64)] {
+        &self.kinds
+    }
+
+    /// The number of events that it stands for.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.events
+    }
+
+    /// Never true: a draft stands for at least one event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    #[must_use]
+    pub fn state(&self) -> Option<&DraftState> {
+        self.state.as_ref()
+    }
+
+    /// Bytes of the producer's part.
+    #[must_use]
+    pub fn part(&self) -> &Bytes {
+        &self.part
+    }
+
+    #[must_use]
+    pub fn is_counts_only(&self) -> bool {
+        self.counts_only
+    }
+
+    /// Puts the broker's part in front. `folded` are ascending indexes into [`Draft::kinds`].
+    #[must_use]
+    pub fn assemble(&self, epoch: &Epoch, from: Seq, folded: &[u16]) -> Bytes {
+        let epoch = epoch.as_str().as_bytes();
+        let mut out = BytesMut::with_capacity(23 + epoch.len() + 2 * folded.len() + self.part.len());
+        out.put_slice(&MAGIC);
+        out.put_u8(VERSION);
+        out.put_u8(if self.counts_only { FLAG_COUNTS_ONLY } else { 0 });
+        out.put_u64(from.get());
+        out.put_u64(from.get() + self.events - 1);
+        out.put_u8(u8::try_from(epoch.len()).expect("an epoch has at most 32 characters"));
+        out.put_slice(epoch);
+        out.put_u16(u16::try_from(folded.len()).expect("a record has at most 256 kinds"));
+        for index in folded {
+            out.put_u16(*index);
+        }
+        out.put_slice(&self.part);
+        out.freeze()
+    }
+}
+
+impl DraftState {
+    fn new(offset: u64, event: &Event) -> Self {
+        Self { offset, kind: event.kind.clone(), at: event.at, data: event.data.clone() }
+    }
+}
+
+/// How many of the first events fit into one record; at least one.
+fn record_len(events: &[Event]) -> usize {
+    let mut bytes = 0;
+    for (i, event) in events.iter().take(RECORD_EVENTS_MAX).enumerate() {
+        bytes += event.data.len();
+        if i > 0 && bytes > RECORD_BYTES_MAX {
+            return i;
+        }
+    }
+    events.len().min(RECORD_EVENTS_MAX)
+}
+
+fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[&Event]) -> Bytes {
+    let data_bytes: usize = events.iter().map(|event| event.data.len()).sum();
+    let mut out = BytesMut::with_capacity(16 + 80 * kinds.len() + 16 * events.len() + data_bytes);
+    out.put_u64(sent_at.get());
+    out.put_u8(why);
+    out.put_u16(u16::try_from(kinds.len()).expect("a record has at most 256 kinds"));
+    for (kind, n) in kinds {
+        out.put_u8(u8::try_from(kind.as_str().len()).expect("a kind has at most 64 bytes"));
+        out.put_slice(kind.as_str().as_bytes());
+        put_varint(&mut out, *n);
+    }
+    out.put_u16(u16::try_from(events.len()).expect("a record has at most 256 events"));
+    for event in events {
+        let index = kinds.iter().position(|(kind, _)| *kind == event.kind);
+        put_varint(&mut out, index.expect("each event's kind is in the table") as u64);
+        out.put_u8(event.class.to_byte());
+        put_varint(&mut out, event.at.get());
+        put_varint(&mut out, event.data.len() as u64);
+    }
+    for event in events {
+        out.put_slice(event.data.as_bytes());
+    }
+    out.freeze()
+}
+
+/// LEB128: seven bits a byte, the lowest first, the high bit set where more follow.
+fn put_varint(out: &mut BytesMut, mut n: u64) {
+    while n >= 0x80 {
+        out.put_u8((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.put_u8(n as u8);
+}
