@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The folder of the workspace's `Cargo.toml`, two above this package's own, as cargo states it when it runs us.
+/// The folder of the workspace's `Cargo.toml`: two above this package's own, which cargo names when it runs us.
 fn workspace_root() -> Result<PathBuf> {
     let package =
         env::var_os("CARGO_MANIFEST_DIR").context("not started by cargo: run it as `cargo verify`")?;

@@ -1,6 +1,6 @@
 //! The layout rules that no compiler checks: each is a function from the repository's files to findings.
 //!
-//! Rules see only what git tracks or would track, so build outputs are never judged.
+//! Rules see only what `.gitignore` leaves, so build outputs are never judged.
 
 mod bounds;
 mod documents;

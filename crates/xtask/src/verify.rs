@@ -98,7 +98,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     for part in &selected {
         let screen = Screen::open(part, detail);
         let start = Instant::now();
-        let (verdict, tests) = perform(part, &selected, &place, &screen)?;
+        let (verdict, tests) = perform(part, &selected, &place, &screen).unwrap_or_else(not_performed);
         let outcome = Outcome { part, verdict, tests, time: start.elapsed() };
         screen.close(&outcome);
         outcomes.push(outcome);
@@ -111,6 +111,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
 fn is_selected(part: &Part, options: &Options) -> bool {
     let named = |list: &[String]| list.iter().any(|name| name == part.name);
     (options.only.is_empty() || named(&options.only)) && !named(&options.skip)
+}
+
+/// A part that could not be run has failed; the others still have their say.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that unwrap_or_else asks for")]
+fn not_performed(error: anyhow::Error) -> (Verdict, TestTotals) {
+    (Verdict::Failed(vec![format!("{error:#}")]), TestTotals::default())
 }
 
 fn perform(part: &Part, selected: &[&Part], place: &Place, screen: &Screen) -> Result<(Verdict, TestTotals)> {

@@ -17,7 +17,7 @@ pub(super) fn stated_bounds(tree: &Tree) -> Vec<Finding> {
         let lines = file.production_lines();
         for (at, (number, line)) in lines.iter().enumerate() {
             if makes_unbounded_queue(line) && !is_answered(&lines[at.saturating_sub(ANSWER_ABOVE_MAX)..at]) {
-                let problem = "a queue without capacity needs a comment `// bounded: …` above it that says what limits it";
+                let problem = "a queue without a capacity needs `// bounded: …` above it: what limits it?";
                 findings.push(Finding::of_line(&file.path, *number, problem));
             }
         }

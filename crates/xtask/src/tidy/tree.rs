@@ -3,11 +3,11 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use ignore::WalkBuilder;
 
-/// Every text file that git tracks or would track.
+/// Every text file that git would track.
 #[derive(Debug)]
 pub(crate) struct Tree {
     files: Vec<File>,
@@ -21,21 +21,20 @@ pub(crate) struct File {
 }
 
 impl Tree {
+    /// Reads what the repository's own `.gitignore` files leave; needs no git, so an archive will do.
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let listing = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-            .current_dir(root)
-            .output()
-            .context("git lists the files to check, and could not be started")?;
-        ensure!(
-            listing.status.success(),
-            "git ls-files: {}",
-            String::from_utf8_lossy(&listing.stderr).trim()
-        );
-        let names = String::from_utf8(listing.stdout).context("a file name is not UTF-8")?;
+        let mut walk = WalkBuilder::new(root);
+        walk.hidden(false).parents(false).git_global(false).git_exclude(false).require_git(false);
+        walk.filter_entry(|entry| entry.file_name() != ".git").sort_by_file_path(Path::cmp);
         let mut files = Vec::new();
-        for path in names.split_terminator('\0') {
-            if let Some(text) = text_of(&root.join(path))? {
+        for entry in walk.build() {
+            let entry = entry?;
+            let path = entry.path().strip_prefix(root).expect("the walk began at the root");
+            let path = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+            if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+                continue;
+            }
+            if let Some(text) = text_of(entry.path())? {
                 files.push(File { path: path.to_owned(), text });
             }
         }
@@ -117,15 +116,13 @@ fn starts_test_block(lines: &[&str]) -> bool {
     item.is_some_and(|line| line.contains("mod ") && line.ends_with('{'))
 }
 
-/// `None` for what is listed but deleted, for a link, and for a file that is not UTF-8.
+/// `None` for a file that is not UTF-8, or that went away while we walked.
 fn text_of(path: &Path) -> Result<Option<String>> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.is_file() => return Ok(None),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        _ => {}
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
     }
-    let bytes = fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
-    Ok(String::from_utf8(bytes).ok())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The system packages that parts need: a table, a probe for each, and the line that installs what is missing.
+//! The system packages that parts need: a table, a probe for each, and the line that installs the missing.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
-use super::part::Part;
+use super::part::{Part, Work};
 use super::report::Screen;
 use super::{Place, Verdict, command};
 
@@ -63,9 +63,11 @@ pub(super) fn check(selected: &[&Part], place: &Place, screen: &Screen) -> Resul
     Ok(Verdict::Failed(vec![format!("installed, and still not usable: {}", missing.join(" "))]))
 }
 
+/// Of what the selected parts need; of the whole table where no part is selected that could need anything.
 fn missing(selected: &[&Part]) -> Vec<&'static str> {
+    let is_alone = selected.iter().all(|part| matches!(part.work, Work::Packages));
     let is_needed = |package: &Package| selected.iter().any(|part| package.needed_by.contains(&part.name));
-    let wanted = PACKAGES.iter().filter(|package| is_needed(package));
+    let wanted = PACKAGES.iter().filter(|package| is_alone || is_needed(package));
     wanted.filter(|package| !package.shown_by.succeeds()).map(|package| package.name).collect()
 }
 
@@ -135,7 +137,8 @@ mod tests {
 
     #[test]
     fn parts_that_are_left_out_need_nothing() {
-        assert_eq!(missing(&[]), [""; 0]);
+        let tidy = PARTS.iter().find(|part| matches!(part.work, Work::Tidy)).unwrap();
+        assert_eq!(missing(&[tidy]), [""; 0]);
     }
 
     #[test]
