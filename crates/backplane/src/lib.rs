@@ -4,9 +4,17 @@
 //! that was made together with the link. The numbering itself (seq, totals, retries, folding, expiry) happens in the
 //! broker, in one atomic step per publish call.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod embedded;
+mod limits;
 mod publish;
+mod stream;
 
+pub use embedded::{Embedded, EmbeddedNode, Sizes};
+pub use limits::{CHANNEL_EXPIRY, Limits, PRODUCER_MEMORY, PRODUCERS_MAX};
 pub use publish::{Content, ProducerBatch, Publish, PublishError, Refusal};
+pub use stream::Stream;
 
 use bytes::Bytes;
 use std::future::Future;
@@ -31,6 +39,9 @@ pub struct Head {
 /// One node's link to the broker.
 pub trait Backplane: Send + Sync + 'static {
     /// Numbers and publishes all records of one batch in one atomic step.
+    ///
+    /// # Errors
+    /// [`PublishError`] says whether it was surely not published.
     fn publish(&self, publish: Publish) -> BoxFuture<'_, Result<Published, PublishError>>;
 
     /// Subscribes this node. When it returns, the subscription has taken effect: everything published from now on
@@ -54,7 +65,7 @@ pub enum Incoming {
     Message { channel: ChannelName, payload: Bytes },
     /// This node was too slow and messages of the channel were dropped: read its snapshot again.
     Gap { channel: ChannelName },
-    /// The link is up again: what was subscribed has to be subscribed and read anew.
+    /// The link is up again, after a `Down`: what was subscribed has to be subscribed and read anew.
     Up,
     /// The link is down; the reason is for people.
     Down { reason: String },

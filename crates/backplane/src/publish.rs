@@ -37,7 +37,11 @@ impl Content {
 }
 
 /// Which batch of which producer this is. Numbers count from 1 per channel and producer; the broker accepts the last
-/// one again (and answers the first result) and the next.
+/// one again (and answers the first result, verbatim) and the next.
+///
+/// The broker remembers a producer for at least [`PRODUCER_MEMORY`](crate::PRODUCER_MEMORY) after its last accepted
+/// batch; where it remembers nothing, only number 1 is accepted. A producer that was idle on a channel for that long
+/// therefore takes a new random part and begins at 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducerBatch {
     pub producer: ProducerId,
@@ -71,8 +75,12 @@ pub enum Refusal {
         "the channel remembers {0} producers, which is its limit; publish from fewer, or wait two minutes"
     )]
     TooManyProducers(usize),
+    #[error("kind {0} starts with `_`, which is reserved; choose another name")]
+    ReservedKind(String),
     #[error("the channel's seq would reach 2^53; use a new channel")]
     ChannelFull,
     #[error("the broker holds {0} channels, which is its limit; use fewer, or wait for old ones to expire")]
     TooManyChannels(usize),
+    #[error("the broker holds {0} bytes, which is its limit; wait for old channels to expire")]
+    BrokerFull(usize),
 }

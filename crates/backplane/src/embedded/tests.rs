@@ -1,0 +1,1 @@
+//! What only the embedded broker has: its limits, and what nodes leave behind.
