@@ -1,20 +1,18 @@
-//! What programs post or print, made into events: the rule for what is ours, what is wrapped, and what is dropped.
+//! What programs post or print, made into events: the shapes that a body may have, and what becomes of bad lines.
 //!
-//! An object is ours only if it has `kind` and no key beyond kind, class, data and at; then an invalid one is a bad
-//! line. Any other value is wrapped whole as `data`; its kind is the first of its fields `event`, `kind`, `type` and
-//! `status` that is a valid kind (from `status` it is class state), else `message`.
+//! A body is one JSON value, an array of values, concatenated values, or one value per line. What becomes of one value
+//! is in `value.rs`.
 
-use crate::event::{Class, Event};
+mod value;
+
+pub use value::{drop_keys, read_value};
+
+use crate::event::Event;
 use crate::json::RawJson;
-use crate::limits::{BATCH_EVENTS_MAX, EVENT_BYTES_MAX};
-use crate::name::Kind;
+use crate::limits::BATCH_EVENTS_MAX;
 use crate::number::UnixMs;
 use bytes::Bytes;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
-use std::fmt;
 
 /// What to do with a line that is no event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,10 +24,10 @@ pub enum OnError {
     Skip,
 }
 
-/// A line that is no event.
+/// A line that is no event. What is no JSON is left out by lines, whole; what is JSON but no event is left out alone.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BadLine {
-    /// From 1, counted over the whole body.
+    /// From 1, counted over the whole body: where it goes wrong, or where a value begins that has no end.
     pub line: usize,
     pub message: String,
 }
@@ -50,14 +48,18 @@ pub enum IntakeError {
     Empty,
     #[error("line {}: {}", .0.line, .0.message)]
     BadLine(BadLine),
-    #[error("the body has more than {BATCH_EVENTS_MAX} events; send it as several")]
+    #[error("the body has more than {BATCH_EVENTS_MAX} events and bad lines; send it as several")]
     TooMany,
 }
 
 /// Bad lines that are named one by one; the rest is only counted.
 const NAMED_LINES_MAX: usize = 100;
 
-/// Reads a body: one JSON value, an array of values, concatenated values, or one value per line.
+/// Some programs put it in front of every file that they write.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Reads a body: one JSON value, an array of values, concatenated values, or one value per line. Takes time in
+/// proportion to the body, whatever is in it.
 ///
 /// # Errors
 /// [`IntakeError`] names the first bad line, unless lines are skipped.
@@ -67,237 +69,212 @@ pub fn read_events(
     drop: &[String],
     on_error: OnError,
 ) -> Result<Intake, IntakeError> {
-    let mut intake = Intake::default();
-    let mut at = 0;
-    while let Some(start) = body[at..].iter().position(|b| !b.is_ascii_whitespace()).map(|skip| at + skip) {
-        let mut values = serde_json::Deserializer::from_slice(&body[start..]).into_iter::<&RawValue>();
-        match values.next() {
-            Some(Ok(value)) => {
-                at = start + values.byte_offset();
-                let whole = start == 0 || body[..start].iter().all(u8::is_ascii_whitespace);
-                let alone = whole && body[at..].iter().all(u8::is_ascii_whitespace);
-                take_value(
-                    body,
-                    value,
-                    alone,
-                    start,
-                    &mut Sink { intake: &mut intake, now, drop, on_error },
-                )?;
-            }
-            Some(Err(error)) => {
-                let line = line_of(body, start) + error.line() - 1;
-                let message = format!("not JSON: {error}");
-                bad_line(&mut intake, on_error, line, message)?;
-                // What cannot be read has no end; the next line is the next place where a value may begin.
-                let bad_at = start + offset_of_line(&body[start..], error.line());
-                at = body[bad_at..]
-                    .iter()
-                    .position(|b| *b == b'\n')
-                    .map_or(body.len(), |end| bad_at + end + 1);
-            }
-            None => break,
-        }
-    }
-    if intake.events.is_empty() && intake.skipped_count == 0 {
+    let mut reader = Reader {
+        body,
+        now,
+        drop,
+        on_error,
+        lines: Lines { body, at: 0, line: 1 },
+        starts: Vec::new(),
+        intake: Intake::default(),
+    };
+    reader.read()?;
+    if reader.intake.events.is_empty() && reader.intake.skipped_count == 0 {
         return Err(IntakeError::Empty);
     }
-    Ok(intake)
+    Ok(reader.intake)
 }
 
-struct Sink<'a> {
-    intake: &'a mut Intake,
+struct Reader<'a> {
+    body: &'a Bytes,
     now: UnixMs,
     drop: &'a [String],
     on_error: OnError,
+    lines: Lines<'a>,
+    /// Where the value of each event begins.
+    starts: Vec<usize>,
+    intake: Intake,
 }
 
-/// An array that is the whole body is taken apart; anywhere else it is one event's data.
-fn take_value(
-    body: &Bytes,
-    value: &RawValue,
-    alone: bool,
-    start: usize,
-    sink: &mut Sink<'_>,
-) -> Result<(), IntakeError> {
-    if !(alone && value.get().starts_with('[')) {
-        return take_event(body, value, start, sink);
-    }
-    let elements: Vec<&RawValue> = serde_json::from_str(value.get()).expect("an array of valid JSON values");
-    for element in elements {
-        let offset = element.get().as_ptr() as usize - body.as_ptr() as usize;
-        take_event(body, element, offset, sink)?;
-    }
-    Ok(())
-}
-
-fn take_event(body: &Bytes, value: &RawValue, offset: usize, sink: &mut Sink<'_>) -> Result<(), IntakeError> {
-    let raw = RawJson::from_raw(body, value);
-    match read_value(raw, sink.now, sink.drop) {
-        Ok(_) if sink.intake.events.len() == BATCH_EVENTS_MAX => Err(IntakeError::TooMany),
-        Ok(event) => {
-            sink.intake.events.push(event);
-            Ok(())
-        }
-        Err(message) => bad_line(sink.intake, sink.on_error, line_of(body, offset), message),
-    }
-}
-
-fn bad_line(intake: &mut Intake, on_error: OnError, line: usize, message: String) -> Result<(), IntakeError> {
-    let bad = BadLine { line, message };
-    match on_error {
-        OnError::Refuse => Err(IntakeError::BadLine(bad)),
-        OnError::Skip => {
-            intake.skipped_count += 1;
-            if intake.skipped.len() < NAMED_LINES_MAX {
-                intake.skipped.push(bad);
+impl Reader<'_> {
+    fn read(&mut self) -> Result<(), IntakeError> {
+        let mut at = if self.body.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let mut is_first = true;
+        while let Some(start) = next_value(self.body, at) {
+            let mut values =
+                serde_json::Deserializer::from_slice(&self.body[start..]).into_iter::<&RawValue>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    at = start + values.byte_offset();
+                    let is_only = is_first && next_value(self.body, at).is_none();
+                    if is_only && value.get().starts_with('[') {
+                        self.take_elements(value, start)?;
+                    } else {
+                        self.take_event(value, start, None)?;
+                    }
+                }
+                Some(Err(error)) => at = self.skip_broken(start, is_first, &error)?,
+                None => break,
             }
-            Ok(())
+            is_first = false;
         }
+        Ok(())
+    }
+
+    /// An array that is the whole body is taken apart; anywhere else it is one event's data.
+    fn take_elements(&mut self, array: &RawValue, start: usize) -> Result<(), IntakeError> {
+        let bytes = array.get().as_bytes();
+        let mut at = 1;
+        let mut number = 1;
+        while let Some(begin) = next_value(bytes, at).filter(|begin| bytes[*begin] != b']') {
+            let mut values = serde_json::Deserializer::from_slice(&bytes[begin..]).into_iter::<&RawValue>();
+            let element = values.next().and_then(Result::ok).expect("an element of a valid array");
+            self.take_event(element, start + begin, Some(number))?;
+            at = begin + values.byte_offset();
+            // The comma, or the bracket that ends the array.
+            at = next_value(bytes, at).expect("a valid array has an end");
+            if bytes[at] == b',' {
+                at += 1;
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+
+    /// `element` is the value's number in an array.
+    fn take_event(
+        &mut self,
+        value: &RawValue,
+        start: usize,
+        element: Option<usize>,
+    ) -> Result<(), IntakeError> {
+        match read_value(RawJson::from_raw(self.body, value), self.now, self.drop) {
+            Ok(event) => {
+                self.make_room()?;
+                self.intake.events.push(event);
+                self.starts.push(start);
+                Ok(())
+            }
+            Err(message) => {
+                let line = self.lines.line_of(start);
+                self.bad_line(line, || match element {
+                    Some(number) => format!("element {number} of the array: {message}"),
+                    None => message,
+                })
+            }
+        }
+    }
+
+    /// Names what is no JSON, and says where to go on: the next line is the next place where a value may begin.
+    fn skip_broken(
+        &mut self,
+        start: usize,
+        is_first: bool,
+        error: &serde_json::Error,
+    ) -> Result<usize, IntakeError> {
+        let first_line = self.lines.line_of(start);
+        // Other values of the same line go with it: a line that is named as left out is left out whole.
+        let line_start = self.body[..start].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let kept = self.starts.partition_point(|at| *at < line_start);
+        self.starts.truncate(kept);
+        self.intake.events.truncate(kept);
+
+        let problem = error.to_string();
+        let problem = problem.rsplit_once(" at line ").map_or(problem.as_str(), |(problem, _)| problem);
+        if error.is_eof() {
+            self.bad_line(first_line, || {
+                format!("not JSON: {problem}; the value that begins on this line has no end")
+            })?;
+            return Ok(self.body.len());
+        }
+        let error_line = first_line + error.line() - 1;
+        let error_start = start + line_offset(&self.body[start..], error.line());
+        let error_end = line_end(self.body, error_start.max(start));
+        if error_line == first_line {
+            let column = start - line_start + error.column();
+            self.bad_line(error_line, || format!("not JSON: {problem} at column {column}"))?;
+            return Ok(error_end);
+        }
+        if is_first && self.body[start] == b'[' {
+            let column = error.column();
+            self.bad_line(error_line, || {
+                format!("not JSON: {problem} at column {column}; nothing of the array was taken")
+            })?;
+            return Ok(self.body.len());
+        }
+        if stands_alone(&self.body[error_start..error_end]) {
+            self.bad_line(first_line, || {
+                "not JSON: the value that begins on this line has no end".to_owned()
+            })?;
+            return Ok(error_start);
+        }
+        let column = error.column();
+        self.bad_line(error_line, || {
+            format!("not JSON: {problem} at column {column}, in the value that begins on line {first_line}")
+        })?;
+        Ok(error_end)
+    }
+
+    fn bad_line(&mut self, line: usize, message: impl FnOnce() -> String) -> Result<(), IntakeError> {
+        if self.on_error == OnError::Refuse {
+            return Err(IntakeError::BadLine(BadLine { line, message: message() }));
+        }
+        self.make_room()?;
+        self.intake.skipped_count += 1;
+        if self.intake.skipped.len() < NAMED_LINES_MAX {
+            self.intake.skipped.push(BadLine { line, message: message() });
+        }
+        Ok(())
+    }
+
+    /// Bad lines count as well, or a body of them alone would be work without a bound.
+    fn make_room(&self) -> Result<(), IntakeError> {
+        if self.intake.events.len() + self.intake.skipped_count >= BATCH_EVENTS_MAX {
+            return Err(IntakeError::TooMany);
+        }
+        Ok(())
     }
 }
 
-fn line_of(body: &[u8], offset: usize) -> usize {
-    1 + body[..offset].iter().filter(|b| **b == b'\n').count()
+/// Line numbers without counting from the beginning each time.
+struct Lines<'a> {
+    body: &'a [u8],
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// From 1. Offsets never go back.
+    fn line_of(&mut self, offset: usize) -> usize {
+        self.line += self.body[self.at..offset].iter().filter(|b| **b == b'\n').count();
+        self.at = offset;
+        self.line
+    }
+}
+
+/// Where the next byte is that is not JSON's white space.
+fn next_value(body: &[u8], at: usize) -> Option<usize> {
+    body[at..].iter().position(|b| !matches!(b, b' ' | b'\t' | b'\n' | b'\r')).map(|skip| at + skip)
 }
 
 /// Where line `line` (from 1) begins.
-fn offset_of_line(body: &[u8], line: usize) -> usize {
+fn line_offset(body: &[u8], line: usize) -> usize {
     if line <= 1 {
         return 0;
     }
     body.iter().enumerate().filter(|(_, b)| **b == b'\n').nth(line - 2).map_or(body.len(), |(at, _)| at + 1)
 }
 
-/// Makes one JSON value an event, by the rule of this module. `now` stands in for an `at` that is absent.
-///
-/// # Errors
-/// The message says what is wrong with an object that is ours, or that it is too large.
-pub fn read_value(value: RawJson, now: UnixMs, drop: &[String]) -> Result<Event, String> {
-    let fields = Fields::of(&value);
-    let event = match fields {
-        Some(fields) if fields.are_ours() => own_event(&value, &fields, now)?,
-        fields => {
-            let (kind, class) = fields.as_ref().map_or_else(default_kind, Fields::wrapped_kind);
-            Event { kind, class, at: now, data: value }
-        }
-    };
-    let event = if drop.is_empty() { event } else { Event { data: drop_keys(&event.data, drop), ..event } };
-    if event.data.len() > EVENT_BYTES_MAX {
-        return Err(format!(
-            "the event has {} bytes of data; at most {EVENT_BYTES_MAX} are allowed",
-            event.data.len()
-        ));
-    }
-    Ok(event)
+/// Where the line after the one of `at` begins.
+fn line_end(body: &[u8], at: usize) -> usize {
+    body[at..].iter().position(|b| *b == b'\n').map_or(body.len(), |end| at + end + 1)
 }
 
-fn default_kind() -> (Kind, Class) {
-    (Kind::new("message").expect("message is a valid kind"), Class::Bulk)
-}
-
-fn own_event(value: &RawJson, fields: &Fields<'_>, now: UnixMs) -> Result<Event, String> {
-    let kind: Cow<'_, str> =
-        fields.get("kind").and_then(string).ok_or("kind must be a string; it names what happened")?;
-    let kind = Kind::from_producer(&kind).map_err(|error| error.to_string())?;
-    let class = match fields.get("class").map(|class| string(class).map(Cow::into_owned)) {
-        None => Class::Bulk,
-        Some(Some(class)) if class == "bulk" => Class::Bulk,
-        Some(Some(class)) if class == "state" => Class::State,
-        Some(_) => return Err("class must be \"bulk\" or \"state\"".into()),
-    };
-    let at = match fields.get("at") {
-        None => now,
-        Some(at) => {
-            serde_json::from_str(at.get()).map_err(|_| "at must be milliseconds since 1970, below 2^53")?
-        }
-    };
-    let data = match fields.get("data") {
-        None => RawJson::new(&Bytes::from_static(b"null")).expect("null is JSON"),
-        Some(data) => RawJson::from_raw(value.as_bytes(), data),
-    };
-    Ok(Event { kind, class, at, data })
-}
-
-fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    // `Cow` borrows only behind a wrapper with the attribute.
-    #[derive(Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-    serde_json::from_str::<Text<'_>>(value.get()).ok().map(|text| text.0)
-}
-
-/// The top-level fields of an object, in the order they came; a key that stands twice stands here twice.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Fields<'a> {
-    /// `None` for a value that is no object.
-    fn of(value: &'a RawJson) -> Option<Self> {
-        value.as_str().starts_with('{').then(|| serde_json::from_str(value.as_str()).ok()).flatten()
-    }
-
-    fn get(&self, key: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
-    }
-
-    fn are_ours(&self) -> bool {
-        let own = |key: &str| matches!(key, "kind" | "class" | "data" | "at");
-        self.get("kind").is_some() && self.0.iter().all(|(key, _)| own(key))
-    }
-
-    fn wrapped_kind(&self) -> (Kind, Class) {
-        for (field, class) in
-            [("event", Class::Bulk), ("kind", Class::Bulk), ("type", Class::Bulk), ("status", Class::State)]
-        {
-            let kind = self.get(field).and_then(string).and_then(|name| Kind::from_producer(&name).ok());
-            if let Some(kind) = kind {
-                return (kind, class);
-            }
-        }
-        default_kind()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for InOrder<'a> {
-            type Value = Fields<'a>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
-                #[derive(Deserialize)]
-                struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-                let mut fields = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    fields.push((key.0, value));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(InOrder(std::marker::PhantomData))
-    }
-}
-
-/// The same object without the named top-level keys; the other values stay verbatim. Other values come back as
-/// they are.
-#[must_use]
-pub fn drop_keys(data: &RawJson, keys: &[String]) -> RawJson {
-    let Some(fields) = Fields::of(data) else { return data.clone() };
-    let dropped = |key: &str| keys.iter().any(|one| one == key);
-    if !fields.0.iter().any(|(key, _)| dropped(key)) {
-        return data.clone();
-    }
-    let mut out = String::from("{");
-    for (key, value) in fields.0.iter().filter(|(key, _)| !dropped(key)) {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push_str(RawJson::string(key).as_str());
-        out.push(':');
-        out.push_str(value.get());
-    }
-    out.push('}');
-    RawJson::new(&Bytes::from(out)).expect("made of valid keys and values")
+/// Whether a line begins with a whole object, so that what went wrong is surely an earlier line.
+fn stands_alone(line: &[u8]) -> bool {
+    let Some(begin) = next_value(line, 0).filter(|begin| line[*begin] == b'{') else { return false };
+    let mut values = serde_json::Deserializer::from_slice(&line[begin..]).into_iter::<&RawValue>();
+    values.all(|value| value.is_ok())
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ pub const EPOCH_BYTES_MAX: usize = 32;
 pub const CHANNEL_KINDS_MAX: usize = 64;
 /// Bytes of one event's `data`. Larger: the event is refused.
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Nesting of one `data`. Deeper: the event is refused, because a listener's JSON reader could give up on the frame,
+/// and again on each resume. With the frame around it, it stays below the 128 at which the strictest of them do.
+pub const JSON_DEPTH_MAX: usize = 100;
 /// Bytes of `data` of one batch (one publish call). Larger: the batch is refused whole.
 pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Events of one batch: what its bytes would hold at one byte each is too many; this keeps the index small.
@@ -21,7 +24,7 @@ pub const BATCH_EVENTS_MAX: usize = 65_536;
 pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Events of one record. A batch is cut into records before it.
 pub const RECORD_EVENTS_MAX: usize = 256;
-/// Kinds that one counts-only publish may name. More: it is refused.
+/// Kinds that one counts-only publish, or any totals, may name. More: it is refused.
 pub const COUNTS_KINDS_MAX: usize = 256;
 /// Seqs stay below this, so that every JSON reader holds them exactly. Reaching it: publishing is refused.
 pub const SEQ_END: u64 = 1 << 53;
