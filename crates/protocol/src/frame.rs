@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod error;
 mod events;
+mod object;
 pub(crate) mod server;
 
 pub use events::write_events_frame;
@@ -17,15 +18,17 @@ struct Tag<'a> {
     tag: Cow<'a, str>,
 }
 
-/// Writes `{"type":tag,` and then the fields of `body`.
+/// Writes `{"type":tag` and then the fields of `body`.
 fn tagged(tag: &str, body: &impl Serialize) -> String {
-    let mut out = format!("{{\"type\":\"{tag}\",").into_bytes();
-    let fields_at = out.len();
-    serde_json::to_writer(&mut out, body).expect("frames have string keys only, and memory takes every byte");
-    // The body starts with `{`; a body without fields leaves `{}`, and then the comma goes as well.
-    out.remove(fields_at);
-    if out.len() == fields_at + 1 {
-        out.remove(fields_at - 1);
+    const INFALLIBLE: &str = "frames have string keys only, and memory takes every byte";
+    let mut out = b"{\"type\":".to_vec();
+    serde_json::to_writer(&mut out, tag).expect(INFALLIBLE);
+    let body_at = out.len();
+    serde_json::to_writer(&mut out, body).expect(INFALLIBLE);
+    // The body's `{` becomes the comma between `type` and its fields; a body without fields needs neither.
+    out[body_at] = b',';
+    if out.len() == body_at + 2 {
+        out.remove(body_at);
     }
     String::from_utf8(out).expect("JSON is UTF-8")
 }

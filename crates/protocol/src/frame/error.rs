@@ -31,6 +31,32 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    pub const ALL: [Self; 23] = [
+        Self::BadJson,
+        Self::BadFrame,
+        Self::UnknownType,
+        Self::UnknownField,
+        Self::BinaryFrame,
+        Self::BadChannel,
+        Self::ForbiddenChannel,
+        Self::AlreadySubscribed,
+        Self::NotSubscribed,
+        Self::TooManyChannels,
+        Self::TooManySubscriptions,
+        Self::BadRequest,
+        Self::BadEvent,
+        Self::TooLarge,
+        Self::BatchNumber,
+        Self::TooManyProducers,
+        Self::ChannelFull,
+        Self::ForeignOrigin,
+        Self::PublishKey,
+        Self::NotFound,
+        Self::NoHistory,
+        Self::Unavailable,
+        Self::Unknown,
+    ];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

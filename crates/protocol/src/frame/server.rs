@@ -1,5 +1,6 @@
 //! Frames from the server. Clients ignore types and fields that they do not know.
 
+use super::object::Object;
 use super::{Tag, tagged};
 use crate::event::Class;
 use crate::json::RawJson;
@@ -347,7 +348,7 @@ macro_rules! server_frames {
             /// # Errors
             /// The message says which field is wrong. Unknown types are no error.
             pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
-                let Tag { tag } = serde_json::from_str(text)?;
+                let Object(Tag { tag }) = serde_json::from_str(text)?;
                 match &*tag {
                     $($tag => serde_json::from_str(text).map(Self::$name),)*
                     _ => Ok(Self::Unknown(tag.into_owned())),
