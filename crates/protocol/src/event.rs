@@ -57,6 +57,8 @@ pub enum BatchError {
     TooLarge(usize),
     #[error("event {index} has {bytes} bytes of data; at most {EVENT_BYTES_MAX} are allowed")]
     EventTooLarge { index: usize, bytes: usize },
+    #[error("event {index} has kind {kind}; kinds that start with `_` are reserved")]
+    ReservedKind { index: usize, kind: Kind },
 }
 
 /// What one publish call takes: 1 to 65,536 events of one channel, at most 8 MiB of data.
@@ -77,6 +79,9 @@ impl Batch {
         for (index, event) in events.iter().enumerate() {
             if event.data.len() > EVENT_BYTES_MAX {
                 return Err(BatchError::EventTooLarge { index, bytes: event.data.len() });
+            }
+            if event.kind.is_own() {
+                return Err(BatchError::ReservedKind { index, kind: event.kind.clone() });
             }
             bytes += event.data.len();
         }

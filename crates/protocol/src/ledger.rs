@@ -2,7 +2,7 @@
 //!
 //! At each moment, kind by kind: totals at attach + seen in full + counted + summarised = totals at the cursor. The
 //! ledger keeps both sides, so that it can be shown to close, and refuses a frame that would break either law.
-//! Bounded: at most 65 kinds for each of full, and each (form, why).
+//! Bounded: at most as many kinds as the channel has (65) for full and for each (form, why).
 
 use crate::frame::server::{Attach, Counts, Events, Reset, Subscribed, SummaryChannel};
 use crate::name::ChannelName;
@@ -21,12 +21,24 @@ pub enum Law {
 }
 
 impl Law {
+    /// The laws that a client can check.
+    pub const ALL: [Self; 2] = [Self::Conservation, Self::Order];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Conservation => "conservation",
             Self::Order => "order",
         }
+    }
+}
+
+/// From a client's report, which may name anything.
+impl std::str::FromStr for Law {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Self, String> {
+        let law = Self::ALL.into_iter().find(|law| law.as_str() == word);
+        law.ok_or_else(|| format!("{word:?} is none of conservation, order"))
     }
 }
 
@@ -58,7 +70,7 @@ impl Ledger {
     /// Opens the ledger of a fresh attach.
     ///
     /// # Errors
-    /// [`Violation`] where the totals do not add up to the seq.
+    /// [`Violation`] where the totals do not add up to the seq, or the state is not among them.
     pub fn open(channel: &ChannelName, position: &Position) -> Result<Self, Violation> {
         let ledger = Self {
             channel: channel.clone(),
@@ -86,6 +98,9 @@ impl Ledger {
             return Err(
                 ledger.broken(Law::Order, format_args!("attached at seq {} without an epoch", position.seq))
             );
+        }
+        if let Some(state) = &position.state {
+            ledger.check_state(state, Seq::ZERO, position.seq, &position.totals)?;
         }
         Ok(ledger)
     }
@@ -281,18 +296,33 @@ impl Ledger {
                 format_args!("the totals at seq {seq} add up to {}", totals.sum()),
             ));
         }
-        if let Some(state) = state.filter(|state| state.seq <= self.cursor || state.seq > seq) {
-            return Err(self.broken(
-                Law::Order,
-                format_args!("a state of seq {} came with seq {seq} at cursor {}", state.seq, self.cursor),
-            ));
-        }
-        totals.since(&self.totals).ok_or_else(|| {
+        let span = totals.since(&self.totals).ok_or_else(|| {
             self.broken(
                 Law::Conservation,
                 format_args!("at seq {seq} some kind has fewer events than before"),
             )
-        })
+        })?;
+        if let Some(state) = state {
+            self.check_state(state, self.cursor, seq, &span)?;
+        }
+        Ok(span)
+    }
+
+    /// A state event rides only in the frame whose span holds it, and is booked there.
+    fn check_state(&self, state: &State, after: Seq, to: Seq, span: &Totals) -> Result<(), Violation> {
+        if state.seq <= after || state.seq > to {
+            return Err(self.broken(
+                Law::Order,
+                format_args!("a state of seq {} came with the span after {after} up to {to}", state.seq),
+            ));
+        }
+        if span.get(state.kind.as_str()) == 0 {
+            return Err(self.broken(
+                Law::Conservation,
+                format_args!("a state of kind {} came with a span that counts none of it", state.kind),
+            ));
+        }
+        Ok(())
     }
 
     fn advance(&mut self, epoch: &Epoch, seq: Seq, totals: &Totals, state: Option<&State>) {

@@ -3,7 +3,7 @@
 use crate::limits::{CHANNEL_BYTES_MAX, KIND_BYTES_MAX, PRODUCER_BYTES_MAX};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Why a name was refused; the message says what the rule is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,7 +111,14 @@ impl Kind {
     /// What events of kinds beyond the 64th are tallied as.
     #[must_use]
     pub fn other() -> Self {
-        Self("_other".into())
+        static OTHER: LazyLock<Kind> = LazyLock::new(|| Kind("_other".into()));
+        OTHER.clone()
+    }
+
+    /// Whether the kind is Tally's own (`_…`), which no producer may use.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with('_')
     }
 
     /// A kind as a producer may give it: not starting with `_`.
@@ -120,7 +127,7 @@ impl Kind {
     /// [`NameError`] says which rule does not hold.
     pub fn from_producer(name: &str) -> Result<Self, NameError> {
         let kind = Self::new(name)?;
-        if name.starts_with('_') {
+        if kind.is_own() {
             return Err(NameError::new(
                 "kind",
                 name,

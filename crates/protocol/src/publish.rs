@@ -1,7 +1,7 @@
 //! What a publish call answers, and the counts that may stand in place of payloads.
 
 use crate::event::Event;
-use crate::limits::{COUNTS_KINDS_MAX, SEQ_END};
+use crate::limits::{COUNTS_KINDS_MAX, EVENT_BYTES_MAX, SEQ_END};
 use crate::number::{Epoch, Seq};
 use crate::rung::Why;
 use crate::totals::Totals;
@@ -42,6 +42,8 @@ pub enum CountsError {
     StateNotCounted(String),
     #[error("the state event has class bulk")]
     StateClass,
+    #[error("the state event has {0} bytes of data; at most {EVENT_BYTES_MAX} are allowed")]
+    StateTooLarge(usize),
 }
 
 /// Events told by number only: counts by kind, with the newest state event among them.
@@ -70,7 +72,7 @@ impl CountsOnly {
         if !matches!(why, Why::Unheard | Why::Upstream) {
             return Err(CountsError::Why(why));
         }
-        if let Some((kind, _)) = counts.iter().find(|(kind, _)| kind.as_str().starts_with('_')) {
+        if let Some((kind, _)) = counts.iter().find(|(kind, _)| kind.is_own()) {
             return Err(CountsError::ReservedKind(kind.to_string()));
         }
         if let Some(state) = &state {
@@ -79,6 +81,9 @@ impl CountsOnly {
             }
             if counts.get(state.kind.as_str()) == 0 {
                 return Err(CountsError::StateNotCounted(state.kind.to_string()));
+            }
+            if state.data.len() > EVENT_BYTES_MAX {
+                return Err(CountsError::StateTooLarge(state.data.len()));
             }
         }
         Ok(Self { counts, why, state })

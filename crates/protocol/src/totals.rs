@@ -1,5 +1,6 @@
 //! How many events of each kind: a channel's totals, or those of a span; kinds with 0 are absent.
 
+use crate::limits::{COUNTS_KINDS_MAX, SEQ_END};
 use crate::name::Kind;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -109,10 +110,13 @@ impl<'de> Deserialize<'de> for Totals {
                     if totals.get(kind.as_str()) > 0 {
                         return Err(serde::de::Error::custom(format!("kind {kind} stands twice")));
                     }
-                    if n == 0 || n >= crate::limits::SEQ_END {
+                    if n == 0 || n >= SEQ_END {
                         return Err(serde::de::Error::custom(format!(
                             "the count of {kind} is not from 1 to 2^53-1"
                         )));
+                    }
+                    if totals.len() == COUNTS_KINDS_MAX {
+                        return Err(serde::de::Error::custom(format!("more than {COUNTS_KINDS_MAX} kinds")));
                     }
                     totals.add(&kind, n);
                 }

@@ -9,6 +9,7 @@ use crate::number::{Epoch, Seq, UnixMs};
 use crate::publish::CountsOnly;
 use crate::rung::Why;
 use bytes::{BufMut, Bytes, BytesMut};
+use std::collections::HashMap;
 
 /// The producer's part of a record, with what a broker needs to number it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,22 +52,29 @@ impl Draft {
         let events = counts.counts().sum();
         let state = counts.state().map(|event| DraftState::new(events - 1, event));
         let why = if counts.why() == Why::Unheard { WHY_UNHEARD } else { WHY_UPSTREAM };
-        let part = encode(sent_at, why, &kinds, counts.state().as_slice());
+        let indexed = counts.state().map(|event| {
+            let row = kinds.iter().position(|(kind, _)| *kind == event.kind);
+            (row.expect("CountsOnly checks that its state is counted"), event)
+        });
+        let part = encode(sent_at, why, &kinds, indexed.as_slice());
         Self { counts_only: true, kinds, events, state, part }
     }
 
     fn from_events(events: &[Event], sent_at: UnixMs) -> Self {
         let mut kinds: Vec<(Kind, u64)> = Vec::new();
+        let mut rows: HashMap<&Kind, usize> = HashMap::new();
+        let mut indexed: Vec<(usize, &Event)> = Vec::with_capacity(events.len());
         for event in events {
-            match kinds.iter_mut().find(|(kind, _)| *kind == event.kind) {
-                Some((_, n)) => *n += 1,
-                None => kinds.push((event.kind.clone(), 1)),
-            }
+            let row = *rows.entry(&event.kind).or_insert_with(|| {
+                kinds.push((event.kind.clone(), 0));
+                kinds.len() - 1
+            });
+            kinds[row].1 += 1;
+            indexed.push((row, event));
         }
         let newest = events.iter().rposition(|event| event.class == Class::State);
         let state = newest.map(|at| DraftState::new(at as u64, &events[at]));
-        let borrowed: Vec<&Event> = events.iter().collect();
-        let part = encode(sent_at, WHY_NONE, &kinds, &borrowed);
+        let part = encode(sent_at, WHY_NONE, &kinds, &indexed);
         Self { counts_only: false, kinds, events: events.len() as u64, state, part }
     }
 
@@ -143,8 +151,9 @@ fn record_len(events: &[Event]) -> usize {
     events.len().min(RECORD_EVENTS_MAX)
 }
 
-fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[&Event]) -> Bytes {
-    let data_bytes: usize = events.iter().map(|event| event.data.len()).sum();
+/// Each event comes with the row of its kind in `kinds`.
+fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[(usize, &Event)]) -> Bytes {
+    let data_bytes: usize = events.iter().map(|(_, event)| event.data.len()).sum();
     let mut out = BytesMut::with_capacity(16 + 80 * kinds.len() + 16 * events.len() + data_bytes);
     out.put_u64(sent_at.get());
     out.put_u8(why);
@@ -155,14 +164,13 @@ fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[&Event]) ->
         put_varint(&mut out, *n);
     }
     out.put_u16(u16::try_from(events.len()).expect("a record has at most 256 events"));
-    for event in events {
-        let index = kinds.iter().position(|(kind, _)| *kind == event.kind);
-        put_varint(&mut out, index.expect("each event's kind is in the table") as u64);
+    for (row, event) in events {
+        put_varint(&mut out, *row as u64);
         out.put_u8(event.class.to_byte());
         put_varint(&mut out, event.at.get());
         put_varint(&mut out, event.data.len() as u64);
     }
-    for event in events {
+    for (_, event) in events {
         out.put_slice(event.data.as_bytes());
     }
     out.freeze()
