@@ -1,0 +1,277 @@
+//! What a connection gets next, derived when its socket has room: replies, its ceiling, its channels in turn, summaries.
+//!
+//! A cursor moves only here and in `attach`, together with the frame that accounts for the step (laws 1 and 2).
+
+use super::Hub;
+use crate::limits::SUMMARY_ENTRY_BYTES;
+use crate::log::Body;
+use crate::output::Output;
+use crate::session::ConnId;
+use crate::subscription::{Phase, ResetDue};
+use crate::time::Time;
+use std::sync::Arc;
+use tally_protocol::{
+    Position, Reset, Rung, RungFrame, SUMMARY_BYTES_MAX, Seq, Summary, SummaryChannel, UpstreamFrame, Why,
+};
+
+impl Hub {
+    /// What to write next to a connection that is not blocked; `None` when nothing is due.
+    pub fn poll_output(&mut self, now: Time, conn: ConnId) -> Option<Output> {
+        let index = self.index(conn)?;
+        if let Some(reply) = self.conns[index].replies.pop_front() {
+            return Some(reply);
+        }
+        if let Some(output) = self.tell_connection(index) {
+            return Some(output);
+        }
+        while let Some(sub) = self.conns[index].due.pop_front() {
+            if let Some(output) = self.next_of(sub, now) {
+                self.conns[index].due.push_back(sub);
+                return Some(output);
+            }
+            self.subs[sub].in_due = false;
+        }
+        self.summary(index).map(|summary| Output::Summary(Box::new(summary)))
+    }
+
+    /// What differs from what the connection was last told as a whole.
+    fn tell_connection(&mut self, conn: u32) -> Option<Output> {
+        let version = self.upstream_version;
+        let held = &mut self.conns[conn];
+        let rung = held.ceiling();
+        if held.told_ceiling != rung {
+            let why = if rung < held.told_ceiling { held.ceiling_why() } else { held.told_ceiling_why };
+            (held.told_ceiling, held.told_ceiling_why) = (rung, held.ceiling_why());
+            return Some(Output::Rung(RungFrame { channel: None, rung, why }));
+        }
+        if held.told_upstream != version {
+            held.told_upstream = version;
+            let (status, since) = (self.upstream, self.upstream_since);
+            return Some(Output::Upstream(UpstreamFrame { status, since, channels: None }));
+        }
+        None
+    }
+
+    /// The next thing of one subscription; `None` when it has nothing.
+    fn next_of(&mut self, sub: u32, now: Time) -> Option<Output> {
+        match &self.subs[sub].phase {
+            Phase::Waiting { .. } => return self.pending(sub),
+            Phase::Attaching { .. } => return self.attach(sub, now),
+            Phase::Attached => {}
+        }
+        if let Some(reset) = self.subs[sub].reset.take() {
+            return Some(self.reset_frame(sub, reset));
+        }
+        if let Some(rung) = self.tell_rung(sub) {
+            return Some(rung);
+        }
+        match self.effective_rung(sub) {
+            Rung::Full => self.next_at_full(sub, now),
+            Rung::Counts => self.next_at_counts(sub),
+            Rung::Summary => None,
+        }
+    }
+
+    fn reset_frame(&mut self, sub: u32, reset: ResetDue) -> Output {
+        let held = &mut self.subs[sub];
+        let channel = &self.channels[held.channel];
+        let Position { epoch, seq, totals, state } = match reset {
+            ResetDue::Given(position) => *position,
+            ResetDue::Now => {
+                held.cursor = channel.seq;
+                held.next = channel.log.end();
+                held.shadow_seq = channel.seq;
+                held.free_until = channel.seq;
+                let owed = std::mem::take(&mut held.owed);
+                self.conns[held.conn].owed -= owed;
+                channel.position()
+            }
+        };
+        Output::Reset(Box::new(Reset { channel: channel.name.clone(), epoch, seq, totals, state }))
+    }
+
+    fn tell_rung(&mut self, sub: u32) -> Option<Output> {
+        let held = &mut self.subs[sub];
+        let rung = held.own_rung();
+        if held.told == rung {
+            return None;
+        }
+        let why = if rung < held.told { held.own_why() } else { held.told_why };
+        (held.told, held.told_why) = (rung, held.own_why());
+        self.counters.count_rung(rung, why);
+        let channel = Some(self.channels[held.channel].name.clone());
+        Some(Output::Rung(RungFrame { channel, rung, why }))
+    }
+
+    /// The next log entry: a record in full if both buckets can pay it, a gap in place as counts.
+    fn next_at_full(&mut self, sub: u32, now: Time) -> Option<Output> {
+        let held = &mut self.subs[sub];
+        let channel = &mut self.channels[held.channel];
+        if let Some(mut point) = held.replay.take() {
+            let frame = point.frame(&channel.name, held.cursor, Why::Replay, held.tail);
+            self.counters.events_counted += point.seq.since(held.cursor);
+            (held.cursor, held.next) = (point.seq, point.next);
+            return Some(Output::Counts(frame));
+        }
+        if held.next < channel.log.base() {
+            return self.jump(sub);
+        }
+        let (next, free_until) = (held.next, held.free_until);
+        let entry = channel.log.get(next)?;
+        let (to, weight) = (entry.to, entry.weight);
+        // A gap costs as much as one event, whatever it stands for: it is one frame.
+        let cost = match &entry.body {
+            Body::Gap { .. } => 1,
+            Body::Record(record) => record.value().record.len(),
+        };
+        if to > free_until && !self.pay(sub, cost, now) {
+            return self.tell_rung(sub);
+        }
+        let held = &mut self.subs[sub];
+        let channel = &mut self.channels[held.channel];
+        let output = match &mut channel.log.get_mut(next)?.body {
+            Body::Gap { point, why, .. } => {
+                self.counters.events_counted += to.since(held.cursor);
+                Output::Counts(point.frame(&channel.name, held.cursor, *why, held.tail))
+            }
+            Body::Record(record) => {
+                self.counters.events_full += cost;
+                Output::Events(Arc::clone(record))
+            }
+        };
+        self.pulled(sub, to, weight);
+        Some(output)
+    }
+
+    fn pulled(&mut self, sub: u32, to: Seq, weight: u64) {
+        let held = &mut self.subs[sub];
+        if to > held.free_until {
+            // A record that came while a reset or attach was due was not charged.
+            let owed = weight.min(held.owed);
+            held.owed -= owed;
+            self.conns[held.conn].owed -= owed;
+        }
+        held.cursor = to;
+        held.next += 1;
+    }
+
+    /// Charges a record to both buckets; where that cannot be, throttles and answers false.
+    fn pay(&mut self, sub: u32, events: u64, now: Time) -> bool {
+        let conn = self.subs[sub].conn;
+        if !self.subs[sub].bucket.can_pay(events, now) {
+            self.throttle(sub, now);
+            return false;
+        }
+        if !self.conns[conn].bucket.can_pay(events, now) {
+            // The busiest goes first; this record may then be paid in advance, up to one burst.
+            let busiest = self.full_of(conn).max_by_key(|one| {
+                let channel = self.subs[*one].channel;
+                (self.channels[channel].rate(now), channel)
+            });
+            let busiest = busiest.unwrap_or(sub);
+            let may_overdraw = self.conns[conn].bucket.may_overdraw(events);
+            self.throttle(if may_overdraw { busiest } else { sub }, now);
+            if busiest == sub || !may_overdraw {
+                return false;
+            }
+        }
+        self.subs[sub].bucket.pay(events);
+        self.conns[conn].bucket.pay(events);
+        true
+    }
+
+    fn throttle(&mut self, sub: u32, now: Time) {
+        let held = &mut self.subs[sub];
+        held.throttled = true;
+        held.bucket.drain(now);
+        held.shadow_seq = self.channels[held.channel].seq;
+        let at = now + held.bucket.full_in();
+        self.set_recovery_timer(sub, Some(at));
+        self.place(sub, now);
+        self.mark_due(sub, now);
+    }
+
+    /// The cursor fell out of the log: it goes to the head, and the frame says so.
+    fn jump(&mut self, sub: u32) -> Option<Output> {
+        let held = &mut self.subs[sub];
+        let channel = &self.channels[held.channel];
+        let owed = std::mem::take(&mut held.owed);
+        self.conns[held.conn].owed -= owed;
+        let next = channel.log.end();
+        held.next = next;
+        if held.cursor >= channel.seq {
+            return None;
+        }
+        let frame = channel.point(next)?.frame(&channel.name, held.cursor, held.jump_why, false);
+        self.counters.jumps += 1;
+        self.counters.events_counted += channel.seq.since(held.cursor);
+        held.cursor = channel.seq;
+        held.jump_why = Why::Backpressure;
+        Some(Output::Counts(frame))
+    }
+
+    /// The newest tick, if it is ahead of the cursor.
+    fn next_at_counts(&mut self, sub: u32) -> Option<Output> {
+        let why = self.effective_why(sub);
+        let held = &mut self.subs[sub];
+        let channel = &mut self.channels[held.channel];
+        let point = channel.points[Self::grid(held.tick)].as_mut().filter(|point| point.seq > held.cursor)?;
+        let frame = point.frame(&channel.name, held.cursor, why, held.tail);
+        self.counters.events_counted += point.seq.since(held.cursor);
+        (held.cursor, held.next) = (point.seq, point.next);
+        Some(Output::Counts(frame))
+    }
+
+    /// The channels that wait longest, as they are now, as many as fit.
+    fn summary(&mut self, conn: u32) -> Option<Summary> {
+        let mut why: Option<Why> = None;
+        let mut channels = Vec::new();
+        let mut bytes = 0;
+        while let Some(sub) = self.conns[conn].summaries.front().copied() {
+            let is_due = self.effective_rung(sub) == Rung::Summary
+                && self.subs[sub].reset.is_none()
+                && self.subs[sub].cursor < self.channels[self.subs[sub].channel].seq;
+            let reason = self.effective_why(sub);
+            let size = if is_due { self.summary_bytes(sub) } else { 0 };
+            let fits = channels.is_empty() || bytes + size <= SUMMARY_BYTES_MAX;
+            if is_due && (!fits || why.is_some_and(|why| why != reason)) {
+                break;
+            }
+            self.conns[conn].summaries.pop_front();
+            self.subs[sub].in_summary = false;
+            if is_due {
+                why = Some(reason);
+                bytes += size;
+                channels.extend(self.summarise(sub));
+            }
+        }
+        Some(Summary { why: why?, channels })
+    }
+
+    fn summary_bytes(&self, sub: u32) -> usize {
+        let held = &self.subs[sub];
+        let channel = &self.channels[held.channel];
+        let kinds: usize = channel.totals.iter().map(|(kind, _)| kind.as_str().len() + 20).sum();
+        let state = channel.state.as_ref().filter(|state| state.seq > held.cursor);
+        SUMMARY_ENTRY_BYTES
+            + channel.name.as_str().len()
+            + kinds
+            + state.map_or(0, |state| 200 + state.data.len())
+    }
+
+    fn summarise(&mut self, sub: u32) -> Option<SummaryChannel> {
+        let held = &mut self.subs[sub];
+        let channel = &self.channels[held.channel];
+        let summary = SummaryChannel {
+            channel: channel.name.clone(),
+            epoch: channel.epoch.clone()?,
+            seq: channel.seq,
+            totals: channel.totals.clone(),
+            state: channel.state.clone().filter(|state| state.seq > held.cursor),
+        };
+        self.counters.events_summarised += channel.seq.since(held.cursor);
+        held.cursor = channel.seq;
+        held.next = channel.log.end();
+        Some(summary)
+    }
+}
