@@ -1,0 +1,120 @@
+//! A producer's settings, and the two ways to start one.
+
+use crate::producer::Producer;
+use crate::settings::{SettingError, Settings};
+use crate::transport::{Http, Transport, UrlError};
+use std::sync::Arc;
+use std::time::Duration;
+use tally_backplane::Backplane;
+
+/// Why a producer cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error(transparent)]
+    Url(#[from] UrlError),
+}
+
+/// Settings of a [`Producer`]; each is checked when it starts.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+    publish_key: Option<Secret>,
+}
+
+/// Kept out of `Debug`.
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Builder {
+    /// The first part of the producer's id, for people who read logs; a random part follows. Default `tally`.
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.settings.name);
+        self
+    }
+
+    /// The bearer key that a gateway may ask for. Not used over a backplane.
+    pub fn publish_key(mut self, key: &str) -> Self {
+        self.publish_key = Some(Secret(key.to_owned()));
+        self
+    }
+
+    /// How long an event may wait for company before its batch is sent. Default 10 ms.
+    pub fn batch_age(mut self, age: Duration) -> Self {
+        self.settings.batch_age = age;
+        self
+    }
+
+    /// Events of one batch; more begin the next one. Default 1,024.
+    pub fn batch_events_max(mut self, events: usize) -> Self {
+        self.settings.batch_events_max = events;
+        self
+    }
+
+    /// Bytes of data of one batch; more begin the next one. Default 256 KiB.
+    pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.batch_bytes_max = bytes;
+        self
+    }
+
+    /// Bytes of events that wait for an answer; beyond, events become counts until a quarter is free. An event costs
+    /// its data and 192 bytes, a batch 1 KiB. Encoded copies of the batches in flight come on top. Default 8 MiB.
+    pub fn buffer_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.buffer_bytes_max = bytes;
+        self
+    }
+
+    /// Bytes of counts that wait, with the newest state event of each span; beyond, `publish` returns an error. A
+    /// span costs 1 KiB and 128 bytes per kind. Default 16 MiB.
+    pub fn counts_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.counts_bytes_max = bytes;
+        self
+    }
+
+    /// Channels with counts that wait; beyond, `publish` returns an error. Default 10,000.
+    pub fn counted_channels_max(mut self, channels: usize) -> Self {
+        self.settings.counted_channels_max = channels;
+        self
+    }
+
+    /// Batches on their way at one time, over all channels; a channel has at most one. Default 16.
+    pub fn in_flight_max(mut self, batches: usize) -> Self {
+        self.settings.in_flight_max = batches;
+        self
+    }
+
+    /// How long one attempt may take. Default (and most) 10 s.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.attempt_timeout = timeout;
+        self
+    }
+
+    /// Starts a producer to the gateway at `url` (`http://` or `https://`, with a path in front where a proxy needs
+    /// one). When it returns, settings and URL are valid; nothing has been sent. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConnectError`] names the setting or what is wrong with the URL.
+    pub fn connect(self, url: &str) -> Result<Producer, ConnectError> {
+        self.settings.check()?;
+        let key = self.publish_key.as_ref().map(|Secret(key)| key.as_str());
+        let http = Http::new(url, key, self.settings.in_flight_max)?;
+        Ok(Producer::start(self.settings, Transport::Http(Box::new(http))))
+    }
+
+    /// Starts a producer straight into a backplane of this process. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`SettingError`] names the setting.
+    pub fn over(self, backplane: Arc<dyn Backplane>) -> Result<Producer, SettingError> {
+        self.settings.check()?;
+        Ok(Producer::start(self.settings, Transport::Direct(backplane)))
+    }
+}
