@@ -121,7 +121,7 @@ impl Embedded {
     }
 
     fn publish(&self, publish: Publish) -> Result<Published, Refusal> {
-        let call = Call::new(publish)?;
+        let call = Call::new(publish);
         let now = Instant::now();
         self.sweep(now);
         self.shard_of(&call.channel).publish(call, &self.0.account, now)

@@ -75,8 +75,6 @@ pub enum Refusal {
         "the channel remembers {0} producers, which is its limit; publish from fewer, or wait two minutes"
     )]
     TooManyProducers(usize),
-    #[error("kind {0} starts with `_`, which is reserved; choose another name")]
-    ReservedKind(String),
     #[error("the channel's seq would reach 2^53; use a new channel")]
     ChannelFull,
     #[error("the broker holds {0} channels, which is its limit; use fewer, or wait for old ones to expire")]

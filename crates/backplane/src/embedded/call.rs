@@ -1,12 +1,12 @@
 //! A publish call made ready: everything that needs no lock is done here, once.
 
 use super::producers::Fingerprint;
-use crate::{Content, ProducerBatch, Publish, Refusal};
+use crate::{Content, ProducerBatch, Publish};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tally_protocol::{ChannelName, Draft, DraftState, Epoch, Kind, RawJson, UnixMs};
+use tally_protocol::{ChannelName, Draft, DraftState, Epoch, RawJson, UnixMs};
 
 /// A batch cut into records, with what the numbering step asks of it as a whole.
 #[derive(Debug)]
@@ -23,28 +23,22 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// # Errors
-    /// [`Refusal::ReservedKind`].
-    pub(super) fn new(publish: Publish) -> Result<Self, Refusal> {
+    pub(super) fn new(publish: Publish) -> Self {
         let Publish { channel, content, batch, epoch } = publish;
         let sent_at = now();
         let drafts = match &content {
             Content::Events(events) => Draft::from_batch(events, sent_at),
             Content::Counts(counts) => vec![Draft::from_counts(counts, sent_at)],
         };
-        let kinds = drafts.iter().flat_map(Draft::kinds);
-        if let Some((kind, _)) = kinds.clone().find(|(kind, _)| kind.as_str().starts_with('_')) {
-            return Err(Refusal::ReservedKind(kind.to_string()));
-        }
-        let batch = batch.map(|batch| (batch, fingerprint(kinds)));
-        Ok(Self { channel, len: content.len(), state: newest_state(&drafts), batch, epoch, drafts })
+        let batch = batch.map(|batch| (batch, fingerprint(&drafts)));
+        Self { channel, len: content.len(), state: newest_state(&drafts), batch, epoch, drafts }
     }
 }
 
 /// Kinds with their counts over all records: the same for events and for the counts that may replace them.
-fn fingerprint<'a>(kinds: impl Iterator<Item = &'a (Kind, u64)>) -> Fingerprint {
+fn fingerprint(drafts: &[Draft]) -> Fingerprint {
     let mut counts: HashMap<&str, u64> = HashMap::new();
-    for (kind, n) in kinds {
+    for (kind, n) in drafts.iter().flat_map(Draft::kinds) {
         *counts.entry(kind.as_str()).or_default() += n;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();

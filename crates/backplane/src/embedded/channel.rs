@@ -150,20 +150,21 @@ impl Channel {
         heard: Heard,
         now: Instant,
     ) -> (Published, Vec<Bytes>, usize) {
+        let Numbering { to, folded, growth } = numbering;
         let other = Kind::other();
         let first = self.seq.next();
         let mut records = Vec::with_capacity(call.drafts.len());
-        for (draft, folded) in call.drafts.iter().zip(&numbering.folded) {
-            records.push(draft.assemble(&self.epoch, self.seq.next(), folded));
+        for (draft, folded) in call.drafts.iter().zip(folded) {
+            records.push(draft.assemble(&self.epoch, self.seq.next(), &folded));
             self.seq = self.seq.plus(draft.len());
             for (index, (kind, n)) in (0..).zip(draft.kinds()) {
                 let is_folded = folded.binary_search(&index).is_ok();
                 self.totals.add(if is_folded { &other } else { kind }, *n);
             }
         }
-        debug_assert_eq!(self.seq, numbering.to, "a plan numbers what is applied");
+        debug_assert_eq!(self.seq, to, "a plan numbers what is applied");
         let published = Published { epoch: self.epoch.clone(), from: first, to: self.seq, heard };
-        self.bytes += numbering.growth;
+        self.bytes += growth;
         let released = call.state.map_or(0, |state| self.keep_state(state, first));
         self.bytes -= released;
         if let Some((batch, kinds)) = call.batch {

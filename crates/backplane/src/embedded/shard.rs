@@ -90,7 +90,11 @@ impl Shard {
         let heard = self.heard(&name);
         let mut fresh = None;
         let channel = match self.channels.get_mut(&name) {
-            Some(held) => &mut held.channel,
+            Some(held) => {
+                // Before anything is remembered, so that it goes into the generation of now.
+                account.release_bytes(held.channel.expire_producers(now));
+                &mut held.channel
+            }
             None => fresh.insert(Channel::new(call.epoch.clone(), now)),
         };
         let numbering = match channel.plan(&call)? {
