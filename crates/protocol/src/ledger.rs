@@ -133,7 +133,8 @@ impl Ledger {
     /// # Errors
     /// [`Violation`]; the ledger is unchanged then.
     pub fn handle_events(&mut self, frame: &Events) -> Result<(), Violation> {
-        if frame.from != self.cursor.next() {
+        // Not `cursor.next()`, which stays where it is at the last seq of all.
+        if frame.from.get() != self.cursor.get() + 1 {
             return Err(self.broken(
                 Law::Order,
                 format_args!("events {} to {} came at cursor {}", frame.from, frame.to, self.cursor),
