@@ -1,4 +1,5 @@
 //! The fuzz targets as bounded property tests: random bytes, and golden vectors with random damage.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "decoders/targets.rs"]
 mod targets;

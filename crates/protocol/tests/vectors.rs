@@ -1,4 +1,5 @@
 //! The golden vectors, both ways: what is decoded is what they say, and what is encoded is theirs byte for byte.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use serde::Deserialize;
