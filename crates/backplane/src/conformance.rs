@@ -1,4 +1,4 @@
-//! The conformance suite: what every backplane must do, written against the trait and a small [`Fixture`].
+//! The conformance suite: what every backplane must do, as cases over the trait and a small fixture.
 //!
 //! Each case is one function; [`conformance_cases!`](crate::conformance_cases) and
 //! [`timed_conformance_cases!`](crate::timed_conformance_cases) make a test of each. Cases wait for what they expect,

@@ -46,15 +46,27 @@ pub trait Backplane: Send + Sync + 'static {
 
     /// Subscribes this node. When it returns, the subscription has taken effect: everything published from now on
     /// arrives on the stream. Channels already subscribed are left as they are.
+    ///
+    /// # Errors
+    /// [`Away`]; some of the channels may be subscribed. Repeating the call is harmless.
     fn subscribe(&self, channels: Vec<ChannelName>) -> BoxFuture<'_, Result<(), Away>>;
 
     /// Ends subscriptions. Messages that are already on the way may still arrive.
+    ///
+    /// # Errors
+    /// [`Away`]; some of the subscriptions may have ended. Repeating the call is harmless.
     fn unsubscribe(&self, channels: Vec<ChannelName>) -> BoxFuture<'_, Result<(), Away>>;
 
-    /// One atomic read of a channel from the master; `None` where it does not exist.
+    /// One atomic read of a channel from the master; `None` where it does not exist. Does not renew its expiry.
+    ///
+    /// # Errors
+    /// [`Away`].
     fn snapshot(&self, channel: ChannelName) -> BoxFuture<'_, Result<Option<Snapshot>, Away>>;
 
     /// The heads of many channels, in the order asked. Renews the expiry of those that exist.
+    ///
+    /// # Errors
+    /// [`Away`].
     fn audit(&self, channels: Vec<ChannelName>) -> BoxFuture<'_, Result<Vec<Option<Head>>, Away>>;
 }
 

@@ -119,8 +119,8 @@ impl Channel {
 
     /// Which kinds of the call are folded, and how many get a place.
     fn fold(&self, call: &Call) -> (Vec<Vec<u16>>, usize) {
-        let other = usize::from(self.totals.get(Kind::other().as_str()) > 0);
-        let mut free = CHANNEL_KINDS_MAX - (self.totals.len() - other);
+        // `_other` is among the totals only when all places are taken: it never takes one.
+        let mut free = CHANNEL_KINDS_MAX.saturating_sub(self.totals.len());
         let mut added: Vec<&Kind> = Vec::new();
         let mut folded = Vec::with_capacity(call.drafts.len());
         for draft in &call.drafts {
@@ -138,7 +138,8 @@ impl Channel {
             }
             folded.push(indexes);
         }
-        let other_added = other == 0 && folded.iter().any(|indexes| !indexes.is_empty());
+        let has_other = self.totals.len() > CHANNEL_KINDS_MAX;
+        let other_added = !has_other && folded.iter().any(|indexes| !indexes.is_empty());
         (folded, added.len() + usize::from(other_added))
     }
 

@@ -111,3 +111,43 @@ impl Producers {
         gone
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tally_protocol::{Epoch, Heard, Seq};
+
+    fn remember(producers: &mut Producers, name: &str) {
+        let batch = ProducerBatch { producer: ProducerId::new(name).unwrap(), number: 1 };
+        let epoch = Epoch::new("e").unwrap();
+        let result = Published { epoch, from: Seq::ZERO.next(), to: Seq::ZERO.next(), heard: Heard::No };
+        producers.remember(batch, Fingerprint(1), result);
+    }
+
+    #[test]
+    fn generations_expire_whole_one_later() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut producers = Producers::new(start);
+        remember(&mut producers, "early");
+        assert_eq!((producers.expire(at(119)), producers.next_expiry()), (0, Some(at(240))));
+        assert_eq!((producers.expire(at(120)), producers.next_expiry()), (0, Some(at(240))));
+        remember(&mut producers, "late");
+        assert_eq!((producers.expire(at(239)), producers.len()), (0, 2));
+        assert_eq!((producers.expire(at(240)), producers.next_expiry()), (1, Some(at(360))));
+        assert_eq!((producers.expire(at(360)), producers.next_expiry()), (1, None));
+    }
+
+    #[test]
+    fn both_generations_expire_at_once_after_a_long_rest() {
+        let start = Instant::now();
+        let mut producers = Producers::new(start);
+        remember(&mut producers, "a");
+        assert_eq!(producers.expire(start + PRODUCER_MEMORY), 0);
+        remember(&mut producers, "b");
+        assert_eq!(producers.expire(start + 3 * PRODUCER_MEMORY), 2);
+        remember(&mut producers, "c");
+        assert_eq!(producers.next_expiry(), Some(start + 5 * PRODUCER_MEMORY), "a generation begins anew");
+    }
+}

@@ -170,7 +170,9 @@ async fn every_charge_is_released() {
         let (name, kind) = (format!("c{}", n % 97), format!("k{}", n % 89));
         let data = Bytes::from(format!("\"{}\"", "x".repeat(n as usize % 300)));
         let class = if n % 3 == 0 { Class::State } else { Class::Bulk };
-        broker.publish(by(&format!("p{n}"), 1, publish(&name, event(&kind, class, &data)))).unwrap();
+        // In each channel two producers in turn, so that records move from one generation to the next.
+        let (producer, number) = (format!("p{}", n / 97 % 2), u64::from(n / 97 / 2 + 1));
+        broker.publish(by(&producer, number, publish(&name, event(&kind, class, &data)))).unwrap();
         if n % 50 == 0 {
             advance(Duration::from_secs(13)).await;
         }
