@@ -7,6 +7,8 @@
 mod channel;
 mod frames;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use crate::disconnect::Disconnect;
 use crate::limits::{HEARTBEAT_MAX, HEARTBEAT_MIN, HELLO_MAX, RETRY_WINDOW_MAX, SILENT_HEARTBEATS_MAX};
