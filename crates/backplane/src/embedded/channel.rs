@@ -61,6 +61,13 @@ impl Channel {
         self.bytes
     }
 
+    /// What it should be charged with, counted anew.
+    #[cfg(test)]
+    pub(super) fn counted_bytes(&self) -> usize {
+        let state = self.state.as_ref().map_or(0, |state| STATE_COST + state.data.len());
+        CHANNEL_COST + self.totals.len() * KIND_COST + state + self.producers.len() * PRODUCER_COST
+    }
+
     pub(super) fn is_expired(&self, now: Instant) -> bool {
         now >= self.touched + CHANNEL_EXPIRY
     }

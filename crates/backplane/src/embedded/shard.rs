@@ -185,6 +185,11 @@ impl Shard {
         self.subscribers.values().map(Vec::len).sum()
     }
 
+    #[cfg(test)]
+    pub(super) fn counted_bytes(&self) -> usize {
+        self.channels.values().map(|held| held.channel.counted_bytes()).sum()
+    }
+
     #[cfg(feature = "conformance")]
     pub(super) fn forget_producers(&mut self, name: &ChannelName, account: &Account) {
         if let Some(held) = self.channels.get_mut(name) {
