@@ -4,7 +4,9 @@ use super::Fixture;
 use super::stage::{Node, batch, bulk, counts, events, seq, state, totals};
 use crate::Publish;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use tally_protocol::{Body, CHANNEL_KINDS_MAX, ChannelName, Kind, Record, Why};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 fn names(prefix: &str, n: usize) -> Vec<String> {
@@ -35,9 +37,11 @@ pub async fn the_65th_kind_from_two_producers_is_folded(fixture: &impl Fixture) 
     let channel = fixture.channel("65th");
     let mut node = Node::listening(fixture, &channel).await;
     let mut producers = JoinSet::new();
+    let start = Arc::new(Barrier::new(2));
     for prefix in ["a", "b"] {
-        let (link, channel) = (node.link.clone(), channel.clone());
+        let (link, channel, start) = (node.link.clone(), channel.clone(), start.clone());
         producers.spawn(async move {
+            start.wait().await;
             for name in names(prefix, 40).iter().chain(&names(prefix, 40)) {
                 link.publish(events(&channel, &[name])).await.expect("the broker accepts this batch");
             }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 pub async fn a_snapshot_meets_live_messages_without_hole_or_double(fixture: &impl Fixture) {
     const PRODUCERS: u64 = 8;
-    const BATCHES: u64 = 150;
+    const BATCHES: u64 = 500;
     let channel = fixture.channel("live");
     let publisher = Node::open(fixture).await;
     let mut producers = JoinSet::new();

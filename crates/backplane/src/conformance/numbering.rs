@@ -6,16 +6,19 @@ use crate::{Backplane, Refusal};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tally_protocol::{Body, ChannelName, Class, Published, SEQ_END, Totals, UnixMs, Why};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 const PRODUCERS: u64 = 8;
 
-/// Eight producers at once, each with its numbered batches of one to five events; answers all results.
+/// Eight producers that start at once, each with its numbered batches of one to five events; answers all results.
 async fn eight_producers(link: &Arc<dyn Backplane>, channel: &ChannelName, batches: u64) -> Vec<Published> {
     let mut producers = JoinSet::new();
+    let start = Arc::new(Barrier::new(8));
     for producer in 0..PRODUCERS {
-        let (link, channel) = (link.clone(), channel.clone());
+        let (link, channel, start) = (link.clone(), channel.clone(), start.clone());
         producers.spawn(async move {
+            start.wait().await;
             let mut results = Vec::new();
             for number in 1..=batches {
                 let len = 1 + (producer + number) % 5;
@@ -33,7 +36,7 @@ async fn eight_producers(link: &Arc<dyn Backplane>, channel: &ChannelName, batch
 pub async fn numbering_is_gapless_under_eight_producers(fixture: &impl Fixture) {
     let channel = fixture.channel("gapless");
     let mut node = Node::listening(fixture, &channel).await;
-    let results = eight_producers(&node.link, &channel, 100).await;
+    let results = eight_producers(&node.link, &channel, 1_000).await;
     let last = assert_gapless(results.iter().map(span).collect());
     assert_eq!(results.iter().map(|result| &result.epoch).collect::<BTreeSet<_>>().len(), 1);
     let mut cursor = 0;
@@ -53,7 +56,7 @@ pub async fn totals_always_add_up(fixture: &impl Fixture) {
     let link = node.link.clone();
     let publishing = tokio::spawn({
         let (link, channel) = (link.clone(), channel.clone());
-        async move { eight_producers(&link, &channel, 60).await }
+        async move { eight_producers(&link, &channel, 300).await }
     });
     let mut seqs = Vec::new();
     while !publishing.is_finished() {
@@ -79,9 +82,11 @@ pub async fn a_batch_is_several_records_numbered_in_one_step(fixture: &impl Fixt
     let channel = fixture.channel("records");
     let mut node = Node::listening(fixture, &channel).await;
     let mut producers = JoinSet::new();
+    let start = Arc::new(Barrier::new(4));
     for _ in 0..4 {
-        let (link, channel) = (node.link.clone(), channel.clone());
+        let (link, channel, start) = (node.link.clone(), channel.clone(), start.clone());
         producers.spawn(async move {
+            start.wait().await;
             for _ in 0..10 {
                 let call = batch(&channel, vec![bulk("k", "0"); 600]);
                 let published = link.publish(call).await.expect("the broker accepts this batch");
@@ -108,7 +113,7 @@ pub async fn every_node_gets_the_same_records_in_order(fixture: &impl Fixture) {
     let channel = fixture.channel("same");
     let mut one = Node::listening(fixture, &channel).await;
     let mut two = Node::listening(fixture, &channel).await;
-    let results = eight_producers(&one.link, &channel, 40).await;
+    let results = eight_producers(&one.link, &channel, 300).await;
     for _ in 0..results.len() {
         assert_eq!(one.message().await, two.message().await);
     }

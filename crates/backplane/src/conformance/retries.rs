@@ -3,6 +3,8 @@
 use super::Fixture;
 use super::stage::{Node, batch, bulk, by, counts, events, span, state};
 use crate::{PRODUCERS_MAX, Refusal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tally_protocol::{Heard, SEQ_END, Why};
 use tokio::task::JoinSet;
 
@@ -25,18 +27,29 @@ pub async fn a_repeated_batch_is_published_once(fixture: &impl Fixture) {
 }
 
 pub async fn a_batch_repeated_at_the_same_moment_is_published_once(fixture: &impl Fixture) {
+    const ATTEMPTS: u64 = 2;
+    const BATCHES: u64 = 1_000;
     let channel = fixture.channel("at-once");
     let mut node = Node::listening(fixture, &channel).await;
-    for number in 1..=50 {
-        let mut attempts = JoinSet::new();
-        for _ in 0..4 {
-            let link = node.link.clone();
-            let call = by("p:1", number, events(&channel, &["a"]));
-            attempts.spawn(async move { link.publish(call).await.expect("each attempt is answered") });
-        }
-        for result in attempts.join_all().await {
-            assert_eq!(span(&result), (number, number));
-        }
+    let arrived = Arc::new(AtomicU64::new(0));
+    let mut attempts = JoinSet::new();
+    for _ in 0..ATTEMPTS {
+        let (link, channel, arrived) = (node.link.clone(), channel.clone(), arrived.clone());
+        attempts.spawn(async move {
+            for number in 1..=BATCHES {
+                let call = by("p:1", number, events(&channel, &["a"]));
+                // They meet before each batch; a waker would let one go well before the other.
+                arrived.fetch_add(1, Ordering::SeqCst);
+                while arrived.load(Ordering::SeqCst) < number * ATTEMPTS {
+                    tokio::task::yield_now().await;
+                }
+                let result = link.publish(call).await.expect("each attempt is answered");
+                assert_eq!(span(&result), (number, number));
+            }
+        });
+    }
+    attempts.join_all().await;
+    for number in 1..=BATCHES {
         assert_eq!(node.record(&channel).await.from.get(), number);
     }
     node.expect_silence(fixture).await;
