@@ -12,7 +12,7 @@ pub enum CloseCode {
     Reconnect,
     /// The gateway has reached its number of connections.
     Full,
-    /// A frame that is no websocket text frame of a whole JSON object in UTF-8.
+    /// Bytes that are no websocket message, or text that is not UTF-8. (What is not JSON, or binary, is an `error`.)
     BadFrame,
     /// A frame over the limit that `hello` states.
     FrameTooLarge,
