@@ -64,8 +64,13 @@ impl Producer {
     }
 
     pub(crate) fn start(settings: Settings, transport: Transport) -> Self {
+        Self::start_seeded(settings, transport, random::draw())
+    }
+
+    /// What is drawn at random (ids, jitter) follows from `seed`, so that a test can be run again.
+    pub(crate) fn start_seeded(settings: Settings, transport: Transport, seed: u64) -> Self {
         let attempt_timeout = settings.attempt_timeout;
-        let shared = Arc::new(Shared::new(Pipeline::new(settings, random::draw())));
+        let shared = Arc::new(Shared::new(Pipeline::new(settings, seed)));
         let driver = tokio::spawn(drive(Arc::clone(&shared), Arc::new(transport), attempt_timeout));
         Self { handle: Arc::new(Handle { shared, driver: Mutex::new(Some(driver)) }) }
     }
@@ -151,3 +156,8 @@ impl Drop for Handle {
         self.shared.wake();
     }
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -58,8 +58,8 @@ impl Bench {
         self.send_one()
     }
 
-    fn answer(&mut self, attempt: &Attempt, answer: Answer) {
-        self.pipeline.handle_answer(self.now, &attempt.ticket, &answer);
+    fn answer(&mut self, attempt: &Attempt, answer: &Answer) {
+        self.pipeline.handle_answer(self.now, &attempt.ticket, answer);
         self.check();
     }
 
@@ -68,7 +68,7 @@ impl Bench {
         let from = *head + 1;
         *head += attempt.content.len();
         let published = published(from, *head);
-        self.answer(attempt, Answer::Published(published));
+        self.answer(attempt, &Answer::Published(published));
     }
 
     fn notices(&mut self) -> Vec<Notice> {
@@ -227,7 +227,7 @@ fn a_refused_batch_leaves_its_number_to_the_next() {
     let mut bench = Bench::new(|settings| settings.batch_events_max = 1);
     let receipts = bench.bulk("a", 2);
     let first = bench.send_one();
-    bench.answer(&first, refused());
+    bench.answer(&first, &refused());
     assert!(matches!(receipts[0].peek(), Some(Outcome::Refused { code, .. }) if &*code == "forbidden"));
     let second = bench.send_one();
     assert_eq!(second.batch, first.batch);
@@ -241,9 +241,9 @@ fn a_batch_refused_after_waiting_for_the_broker_leaves_its_number_too() {
     let mut bench = Bench::new(|settings| settings.batch_events_max = 1);
     let receipts = bench.bulk("a", 2);
     let first = bench.send_one();
-    bench.answer(&first, unavailable());
+    bench.answer(&first, &unavailable());
     let again = bench.next();
-    bench.answer(&again, refused());
+    bench.answer(&again, &refused());
     assert!(matches!(receipts[0].peek(), Some(Outcome::Refused { .. })));
     assert_eq!(bench.send_one().batch, first.batch);
 }
@@ -254,7 +254,7 @@ fn a_retry_keeps_producer_number_and_content() {
     let receipts = bench.bulk("a", 2);
     let mut attempt = bench.send_one();
     for answer in [perhaps(), unavailable(), unreachable_(), perhaps()] {
-        bench.answer(&attempt, answer);
+        bench.answer(&attempt, &answer);
         let retry = bench.next();
         assert_eq!((&retry.batch, &retry.content), (&attempt.batch, &attempt.content));
         attempt = retry;
@@ -270,7 +270,7 @@ fn in_doubt_for_a_minute_is_unknown_and_begins_anew() {
     let receipts = bench.bulk("a", 2);
     let mut attempt = bench.send_one();
     let (began, old) = (bench.now, attempt.batch.clone());
-    bench.answer(&attempt, perhaps());
+    bench.answer(&attempt, &perhaps());
     loop {
         bench.now = bench.pipeline.poll_deadline().unwrap().max(bench.now);
         attempt = bench.send_one();
@@ -278,7 +278,7 @@ fn in_doubt_for_a_minute_is_unknown_and_begins_anew() {
             break;
         }
         assert!(bench.now < began + RETRY_WINDOW);
-        bench.answer(&attempt, unavailable());
+        bench.answer(&attempt, &unavailable());
     }
     assert_eq!(bench.now, began + RETRY_WINDOW);
     assert!(is_unknown(&receipts[0]));
@@ -294,7 +294,7 @@ fn an_attempt_under_way_when_the_minute_ends_may_still_be_answered() {
     let mut bench = Bench::new(|_| {});
     let receipts = bench.bulk("a", 1);
     let first = bench.pass(BATCH_AGE).send_one();
-    bench.answer(&first, perhaps());
+    bench.answer(&first, &perhaps());
     let last = bench.pass(RETRY_WINDOW - MS).send_one();
     assert!(bench.pass(SECOND).send().is_empty());
     assert!(receipts[0].peek().is_none());
@@ -311,13 +311,13 @@ fn a_number_that_is_refused_is_unknown_and_begins_anew() {
     bench.accept(&sent[0]);
     bench.accept(&sent[1]);
     let sent = bench.send();
-    bench.answer(&sent[0], Answer::NumberRefused { message: "expected 1".into() });
+    bench.answer(&sent[0], &Answer::NumberRefused { message: "expected 1".into() });
     assert!(is_unknown(&receipts[1]));
     let next = bench.send_one();
     assert_ne!(next.batch.producer, sent[0].batch.producer);
     assert_eq!(next.batch.number, 1);
     // Another channel's unanswered batch goes on as it was sent.
-    bench.answer(&sent[1], perhaps());
+    bench.answer(&sent[1], &perhaps());
     assert_eq!(bench.next().batch, sent[1].batch);
     assert!(others[1].peek().is_none());
 }
@@ -327,9 +327,9 @@ fn refused_after_an_attempt_in_doubt_is_unknown() {
     let mut bench = Bench::new(|_| {});
     let receipts = bench.bulk("a", 1);
     let first = bench.pass(BATCH_AGE).send_one();
-    bench.answer(&first, perhaps());
+    bench.answer(&first, &perhaps());
     let second = bench.next();
-    bench.answer(&second, refused());
+    bench.answer(&second, &refused());
     assert!(is_unknown(&receipts[0]));
 }
 
@@ -338,7 +338,7 @@ fn an_answer_that_does_not_cover_the_batch_is_unknown() {
     let mut bench = Bench::new(|_| {});
     let receipts = bench.bulk("a", 2);
     let attempt = bench.pass(BATCH_AGE).send_one();
-    bench.answer(&attempt, Answer::Published(published(1, 3)));
+    bench.answer(&attempt, &Answer::Published(published(1, 3)));
     assert!(is_unknown(&receipts[0]));
 }
 
@@ -352,7 +352,7 @@ fn what_surely_was_not_published_is_tried_for_as_long_as_it_takes() {
     assert_eq!((&attempt.batch.producer, attempt.batch.number), (&first.batch.producer, 2));
     let end = bench.now + 10 * RETRY_WINDOW;
     while bench.now < end {
-        bench.answer(&attempt, unavailable());
+        bench.answer(&attempt, &unavailable());
         let asked = bench.now;
         attempt = bench.next();
         assert!(bench.now <= asked + BACKOFF_MAX);
@@ -370,7 +370,7 @@ fn retry_after_is_waited_for() {
     bench.bulk("a", 1);
     let attempt = bench.pass(BATCH_AGE).send_one();
     let retry_after = Some(3 * SECOND);
-    bench.answer(&attempt, Answer::Unavailable { message: "away".into(), retry_after });
+    bench.answer(&attempt, &Answer::Unavailable { message: "away".into(), retry_after });
     let began = bench.now;
     bench.next();
     assert!(bench.now >= began + 3 * SECOND && bench.now <= began + 4 * SECOND);
@@ -383,13 +383,13 @@ fn an_address_that_cannot_be_reached_is_probed_by_one_attempt_at_a_time() {
         bench.bulk(&format!("c{channel}"), 1);
     }
     for attempt in bench.send() {
-        bench.answer(&attempt, unreachable_());
+        bench.answer(&attempt, &unreachable_());
     }
     let began = bench.now;
     let mut probes = 0;
     while bench.now < began + 60 * SECOND {
         let probe = bench.next();
-        bench.answer(&probe, unreachable_());
+        bench.answer(&probe, &unreachable_());
         probes += 1;
     }
     assert!((15..120).contains(&probes), "{probes}");
@@ -405,13 +405,13 @@ fn an_answer_that_comes_late_or_twice_changes_nothing() {
     let mut bench = Bench::new(|settings| settings.batch_events_max = 1);
     let receipts = bench.bulk("a", 2);
     let first = bench.send_one();
-    bench.answer(&first, perhaps());
+    bench.answer(&first, &perhaps());
     let retry = bench.next();
-    bench.answer(&first, refused());
+    bench.answer(&first, &refused());
     assert!(receipts[0].peek().is_none());
     bench.accept(&retry);
-    bench.answer(&retry, refused());
-    bench.answer(&first, perhaps());
+    bench.answer(&retry, &refused());
+    bench.answer(&first, &perhaps());
     assert_eq!(full_seq(&receipts[0]), 1);
     assert_eq!(bench.pipeline.stats().full, 1);
 }
@@ -530,7 +530,7 @@ fn a_retry_drops_payloads_when_the_buffer_is_needed_and_nothing_is_in_doubt() {
         let second = bench.publish("a", bulk("k", 100)).unwrap();
         let attempt = bench.pass(BATCH_AGE).send_one();
         fill(&mut bench);
-        bench.answer(&attempt, answer);
+        bench.answer(&attempt, &answer);
         bench.pass(SECOND);
         let retry = bench.send().into_iter().find(|retry| retry.ticket.channel.as_str() == "a").unwrap();
         assert_eq!(retry.batch, attempt.batch);
@@ -602,8 +602,8 @@ fn closing_sends_what_waits_and_the_deadline_ends_the_rest() {
     assert_eq!(bench.publish("a", bulk("k", 1)).unwrap_err(), PublishError::Closed);
     let sent = bench.send();
     bench.accept(&sent[0]);
-    bench.answer(&sent[1], perhaps());
-    bench.answer(&sent[2], Answer::Unavailable { message: "x".into(), retry_after: Some(9 * SECOND) });
+    bench.answer(&sent[1], &perhaps());
+    bench.answer(&sent[2], &Answer::Unavailable { message: "x".into(), retry_after: Some(9 * SECOND) });
     let _on_its_way = bench.send();
     assert!(bench.pipeline.poll_closed(bench.now).is_none());
     bench.pass(SECOND);
