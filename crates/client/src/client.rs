@@ -169,8 +169,9 @@ impl Client {
         self.session.unsubscribe(channel)
     }
 
-    /// The highest rung wanted from now on, for one channel or (`None`) for the whole connection: all channels now, and
-    /// later ones. `max_rate` and `tick_ms` stay as they are where they are `None`. Kept across reconnects.
+    /// The highest rung wanted from now on: of one channel, or (`None`) of the whole connection. The latter is a ceiling
+    /// for all channels, also later ones, beside what each asked for itself. `max_rate` and `tick_ms` are for the named
+    /// channel, or all that are subscribed now; where they are `None` they stay. Kept across reconnects.
     ///
     /// # Errors
     /// [`SubscribeError::NotSubscribed`] or [`SubscribeError::NoRate`].

@@ -209,7 +209,7 @@ impl Session {
                     self.over.insert(name.clone());
                 }
                 Phase::Leaving { then: Then::Restart, .. } => account.restart(),
-                Phase::Wanted | Phase::Asked { .. } | Phase::Live { .. } | Phase::Leaving { .. } => {
+                Phase::Wanted | Phase::Asked(_) | Phase::Live { .. } | Phase::Leaving { .. } => {
                     account.phase = Phase::Wanted;
                 }
                 Phase::Over => {}

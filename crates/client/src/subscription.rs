@@ -104,6 +104,11 @@ impl Subscription {
         Ok(())
     }
 
+    pub(crate) fn pace(&mut self, max_rate: Option<u64>, tick_ms: Option<TickMs>) {
+        self.max_rate = max_rate.or(self.max_rate);
+        self.tick_ms = tick_ms.unwrap_or(self.tick_ms);
+    }
+
     /// As it stands in a `subscribe` frame, without where to start.
     pub(crate) fn request(&self) -> SubscribeChannel {
         SubscribeChannel {

@@ -13,13 +13,22 @@ pub(super) enum Phase {
     /// To be subscribed as soon as there is a connection (and, after a violation, its pause is over).
     Wanted,
     /// `subscribe` was sent; not attached yet, perhaps pending.
-    Asked { id: u64, resumes: bool },
+    Asked(Unanswered),
     /// Attached.
     Live { since: Instant },
-    /// `unsubscribe` is due or was sent. While there is a ledger, frames are booked; without one they are dropped.
-    Leaving { id: Option<u64>, then: Then },
+    /// `unsubscribe` is due or was sent. What is on its way is booked as before: an attach that is still unanswered,
+    /// and then frames. After a violation there is neither an attach to wait for nor a ledger: all is dropped.
+    Leaving { id: Option<u64>, then: Then, unanswered: Option<Unanswered> },
     /// Over without a frame that says so; forgotten when the application was told.
     Over,
+}
+
+/// A `subscribe` without its attach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    pub(super) id: u64,
+    /// Whether it had `after`.
+    pub(super) resumes: bool,
 }
 
 /// What follows when the gateway has confirmed the end.
@@ -120,8 +129,8 @@ impl Account {
     pub fn is_attached(&self) -> bool {
         match self.phase {
             Phase::Live { .. } => true,
-            Phase::Leaving { .. } => self.ledger.is_some(),
-            Phase::Wanted | Phase::Asked { .. } | Phase::Over => false,
+            Phase::Leaving { unanswered, .. } => unanswered.is_none() && self.ledger.is_some(),
+            Phase::Wanted | Phase::Asked(_) | Phase::Over => false,
         }
     }
 
@@ -146,6 +155,15 @@ impl Account {
 
     pub(super) fn last_closed(&self) -> Option<Arc<Ledger>> {
         self.closed.back().cloned()
+    }
+
+    /// The channel is to be unsubscribed. An attach that is on its way is waited for, except after a violation.
+    pub(super) fn leave(&mut self, then: Then) {
+        let unanswered = match self.phase {
+            Phase::Asked(unanswered) if then != Then::Afresh => Some(unanswered),
+            _ => None,
+        };
+        self.phase = Phase::Leaving { id: None, then, unanswered };
     }
 
     /// The account of a channel that starts over because the application said so.

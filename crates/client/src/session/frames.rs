@@ -7,8 +7,8 @@ use crate::update::{Continuity, Frame, FrameText, Update};
 use std::fmt;
 use std::time::Instant;
 use tally_protocol::{
-    Attach, ChannelName, Counts, ErrorFrame, Events, Goodbye, Law, Ledger, Position, Reset, RungFrame,
-    SUBPROTOCOL, ServerFrame, Subscribed, Summary, Unnumbered, Unsubscribed, Violation,
+    Attach, ChannelName, Counts, ErrorCode, ErrorFrame, Events, Goodbye, Law, Ledger, Position, Reset,
+    RungFrame, SUBPROTOCOL, ServerFrame, Subscribed, Summary, Unnumbered, Unsubscribed, Violation,
 };
 
 /// Characters of an unreadable frame that the application is shown.
@@ -97,20 +97,16 @@ impl Session {
         let Some(account) = self.channels.get_mut(&frame.channel) else {
             return Err(order(&frame.channel, "it was attached without being asked for"));
         };
-        let resumes = match account.phase {
-            Phase::Asked { id, resumes } if id == frame.id => resumes,
+        let unanswered = match account.phase {
+            Phase::Asked(unanswered) | Phase::Leaving { unanswered: Some(unanswered), .. } => unanswered,
             Phase::Leaving { .. } if account.ledger.is_none() => return Ok(()),
-            Phase::Asked { .. }
-            | Phase::Live { .. }
-            | Phase::Leaving { .. }
-            | Phase::Wanted
-            | Phase::Over => {
-                return Err(order(
-                    &frame.channel,
-                    "it was attached by a request that was answered or never sent",
-                ));
+            Phase::Live { .. } | Phase::Leaving { .. } | Phase::Wanted | Phase::Over => {
+                return Err(order(&frame.channel, "it was attached twice, or without being asked for"));
             }
         };
+        if unanswered.id != frame.id {
+            return Err(order(&frame.channel, "it was attached by a request that is over"));
+        }
         let continuity = match &frame.attach {
             Attach::Pending => Continuity::Pending,
             Attach::Resumed { .. } => {
@@ -122,17 +118,20 @@ impl Session {
             }
             Attach::At(position) => {
                 let ledger = Ledger::open(&frame.channel, position)?;
-                if resumes {
+                if unanswered.resumes {
                     account.close_ledger();
                     account.reset_due = Some(position.clone());
                 }
                 account.open_ledger(ledger);
-                if resumes { Continuity::Refused } else { Continuity::New }
+                if unanswered.resumes { Continuity::Refused } else { Continuity::New }
             }
         };
         account.granted = Some(Granted::from(&frame));
         if continuity != Continuity::Pending {
-            account.phase = Phase::Live { since: now };
+            account.phase = match account.phase {
+                Phase::Leaving { id, then, .. } => Phase::Leaving { id, then, unanswered: None },
+                _ => Phase::Live { since: now },
+            };
         }
         self.tell(Update::Subscribed { frame: Frame::new(frame, text.clone()), continuity })
     }
@@ -153,8 +152,8 @@ impl Session {
             Some(ledger) => check_end(ledger, &frame),
             None => Ok(()),
         };
-        if matches!(account.phase, Phase::Asked { .. } | Phase::Live { .. }) {
-            account.phase = Phase::Leaving { id: None, then: Then::Forget };
+        if matches!(account.phase, Phase::Asked(_) | Phase::Live { .. }) {
+            account.leave(Then::Forget);
         }
         let channel = frame.channel.clone();
         let code = frame.code.clone();
@@ -270,11 +269,12 @@ impl Session {
 
     /// A refused `subscribe` ends that subscription, and so does a refused `unsubscribe`: there is none.
     fn handle_error(&mut self, frame: ErrorFrame, text: &FrameText, now: Instant) {
-        let is_refused = |account: &Account| match (account.phase, frame.id) {
-            (Phase::Asked { id: asked, .. } | Phase::Leaving { id: Some(asked), .. }, Some(id)) => {
-                asked == id
+        let is_refused = |account: &Account| match account.phase {
+            Phase::Asked(unanswered) => frame.id == Some(unanswered.id),
+            Phase::Leaving { id, unanswered, .. } => {
+                frame.id.is_some() && (frame.id == id || frame.id == unanswered.map(|subscribe| subscribe.id))
             }
-            _ => false,
+            Phase::Wanted | Phase::Live { .. } | Phase::Over => false,
         };
         let refused: Vec<ChannelName> = match &frame.channel {
             Some(channel) => self
@@ -284,6 +284,8 @@ impl Session {
                 .map(|_| channel.clone())
                 .into_iter()
                 .collect(),
+            // One bad name leaves the others of its request alone; it cannot be ours, as names are checked here.
+            None if frame.code == ErrorCode::BadChannel.as_str() => Vec::new(),
             None => self
                 .channels
                 .iter()
@@ -321,10 +323,14 @@ impl Session {
                 _ => false,
             };
             account.strikes = if calm { 1 } else { account.strikes.saturating_add(1) };
-            if matches!(account.phase, Phase::Asked { .. } | Phase::Live { .. }) {
-                account.phase = Phase::Leaving { id: None, then: Then::Afresh };
-                self.unsent.forget(&violation.channel);
-                self.unsent.leave(&violation.channel);
+            match &mut account.phase {
+                Phase::Asked(_) | Phase::Live { .. } => {
+                    account.leave(Then::Afresh);
+                    self.unsent.forget(&violation.channel);
+                    self.unsent.leave(&violation.channel);
+                }
+                Phase::Leaving { unanswered, .. } => *unanswered = None,
+                Phase::Wanted | Phase::Over => {}
             }
         }
         self.updates.push_back(Update::Violation { violation, closed, text: text.clone() });
@@ -352,8 +358,12 @@ impl Session {
             }
             Some(account) => match account.phase {
                 Phase::Live { .. } => Ok(Some(account)),
-                Phase::Leaving { .. } => Ok(Some(account).filter(|account| account.ledger.is_some())),
-                Phase::Wanted | Phase::Asked { .. } => Err(order(channel, "a frame came before the attach")),
+                Phase::Leaving { unanswered: None, .. } => {
+                    Ok(Some(account).filter(|one| one.ledger.is_some()))
+                }
+                Phase::Wanted | Phase::Asked(_) | Phase::Leaving { .. } => {
+                    Err(order(channel, "a frame came before the attach"))
+                }
                 Phase::Over => Err(order(channel, "a frame came after the end")),
             },
         }

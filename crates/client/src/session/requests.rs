@@ -2,7 +2,7 @@
 //!
 //! Nothing is queued: each channel is at most once in each set, so that what is unsent is bounded by the channels.
 
-use super::channel::{Account, Phase, Then};
+use super::channel::{Account, Phase, Then, Unanswered};
 use super::{Link, Session};
 use crate::limits::{CHANNELS_MAX, REPORT_DETAIL_MAX, REPORTS_MAX};
 use crate::subscription::{SubscribeError, Subscription};
@@ -69,6 +69,22 @@ impl Unsent {
         }
     }
 
+    /// The newest wish counts; what it leaves open stays from the wish before. One for all channels also paces those
+    /// that wait for themselves.
+    fn ask_rung(&mut self, mut request: RungRequest) {
+        if request.channel.is_none() {
+            for waiting in self.rungs.values_mut() {
+                waiting.max_rate = request.max_rate.or(waiting.max_rate);
+                waiting.tick_ms = request.tick_ms.or(waiting.tick_ms);
+            }
+        }
+        if let Some(before) = self.rungs.get(&request.channel) {
+            request.max_rate = request.max_rate.or(before.max_rate);
+            request.tick_ms = request.tick_ms.or(before.tick_ms);
+        }
+        self.rungs.insert(request.channel.clone(), request);
+    }
+
     /// Whatever is unsent of a channel that is over or starts anew.
     pub(super) fn forget(&mut self, channel: &ChannelName) {
         self.leaves.remove(channel);
@@ -102,7 +118,7 @@ impl Session {
                     *then = Then::Restart;
                     account.subscription = subscription;
                 }
-                Phase::Wanted | Phase::Asked { .. } | Phase::Live { .. } | Phase::Leaving { .. } => {
+                Phase::Wanted | Phase::Asked(_) | Phase::Live { .. } | Phase::Leaving { .. } => {
                     return Err(SubscribeError::AlreadySubscribed(channel));
                 }
             },
@@ -119,8 +135,8 @@ impl Session {
                 self.unsent.forget(channel);
                 self.over.insert(channel.clone());
             }
-            Phase::Asked { .. } | Phase::Live { .. } => {
-                account.phase = Phase::Leaving { id: None, then: Then::Forget };
+            Phase::Asked(_) | Phase::Live { .. } => {
+                account.leave(Then::Forget);
                 self.unsent.forget(channel);
                 self.unsent.leave(channel);
             }
@@ -142,20 +158,20 @@ impl Session {
         }
         let request = RungRequest { channel: channel.cloned(), rung, max_rate, tick_ms };
         let Some(name) = channel else {
-            self.channels.values_mut().for_each(|account| change(&mut account.subscription, &request));
-            self.asked_for_all = Some(request.clone());
+            // The rung is a ceiling beside what each channel asked for; rate and tick go to each channel of now.
+            self.channels.values_mut().for_each(|account| account.subscription.pace(max_rate, tick_ms));
+            self.asked_for_all = Some(RungRequest { max_rate: None, tick_ms: None, ..request.clone() });
             if matches!(self.link, Link::Up(_)) {
-                // It comes after what was asked for single channels, and stands for them as well.
-                self.unsent.rungs.clear();
-                self.unsent.rungs.insert(None, request);
+                self.unsent.ask_rung(request);
             }
             return Ok(());
         };
         match self.channels.get_mut(name) {
             Some(account) if account.phase != Phase::Over => {
-                change(&mut account.subscription, &request);
-                if matches!(account.phase, Phase::Asked { .. } | Phase::Live { .. }) {
-                    self.unsent.rungs.insert(channel.cloned(), request);
+                account.subscription.rung = rung;
+                account.subscription.pace(max_rate, tick_ms);
+                if matches!(account.phase, Phase::Asked(_) | Phase::Live { .. }) {
+                    self.unsent.ask_rung(request);
                 }
                 Ok(())
             }
@@ -210,7 +226,7 @@ impl Session {
             }
             if let Some(account) = self.channels.get_mut(&name) {
                 let request = account.request(last_max);
-                account.phase = Phase::Asked { id, resumes: request.after.is_some() };
+                account.phase = Phase::Asked(Unanswered { id, resumes: request.after.is_some() });
                 channels.push(request);
             }
         }
@@ -249,10 +265,4 @@ impl Room {
         }
         fits
     }
-}
-
-fn change(subscription: &mut Subscription, request: &RungRequest) {
-    subscription.rung = request.rung;
-    subscription.max_rate = request.max_rate.or(subscription.max_rate);
-    subscription.tick_ms = request.tick_ms.unwrap_or(subscription.tick_ms);
 }

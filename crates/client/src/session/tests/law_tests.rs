@@ -89,6 +89,7 @@ fn no_frame_comes_before_the_attach_or_after_the_end() {
         asked.connect();
         asked.sent();
         assert_eq!(asked.frame(&frame), ["violation order"], "not answered: {frame}");
+        assert_eq!(asked.frame(&at(10)), [""; 0], "the attach of a broken channel is not read");
 
         let mut waiting = Bench::new();
         waiting.session.subscribe(Subscription::new(&a())).unwrap();
@@ -108,7 +109,11 @@ fn no_frame_comes_before_the_attach_or_after_the_end() {
 
 #[test]
 fn a_broken_channel_is_left_and_subscribed_afresh() {
-    let mut bench = Bench::attached_at(10);
+    let mut bench = Bench::new();
+    bench.session.subscribe(Subscription::new(&a()).last(5)).unwrap();
+    bench.connect();
+    bench.sent();
+    assert_eq!(bench.frame(&at(10)), ["subscribed New"]);
     assert_eq!(bench.frame(&events(12, 12)), ["violation order"]);
     assert!(matches!(bench.sent()[..], [ClientFrame::Violation(_), ClientFrame::Unsubscribe(_)]));
     assert_eq!(bench.frame(&events(11, 11)), [""; 0], "nothing of it is read while it is left");
@@ -188,5 +193,16 @@ fn reports_are_bounded_and_the_count_is_not() {
         assert_eq!(bench.frame(&events(1, 1)), ["violation order"]);
     }
     assert_eq!(bench.session.violations(), 100);
-    assert_eq!(bench.sent().len(), crate::limits::REPORTS_MAX);
+    bench.reconnect();
+    assert_eq!(bench.sent().len(), crate::limits::REPORTS_MAX, "the next connection takes them as well");
+}
+
+#[test]
+fn an_attach_answers_the_last_request() {
+    let mut bench = Bench::new();
+    bench.session.subscribe(Subscription::new(&a())).unwrap();
+    bench.connect();
+    bench.sent();
+    assert_eq!(bench.frame(&at(3).replace("$id", "77")), ["violation order"]);
+    assert_eq!(bench.frame(&at(3).replace("\"a\"", "\"b\"")), ["violation order"], "nobody asked for b");
 }

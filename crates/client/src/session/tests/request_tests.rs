@@ -1,7 +1,7 @@
 //! What is asked of the gateway, when, and in which frames.
 
 use super::*;
-use tally_protocol::{CLIENT_FRAME_BYTES_MAX, FRAME_CHANNELS_MAX, Rung, TickMs};
+use tally_protocol::{CLIENT_FRAME_BYTES_MAX, FRAME_CHANNELS_MAX, Rung, RungRequest, TickMs};
 
 const REFUSED: &str = r#"{"type":"error","id":$id,"channel":"a","code":"forbidden_channel","message":"no"}"#;
 
@@ -67,6 +67,17 @@ fn many_channels_go_out_in_frames_that_the_gateway_takes() {
 }
 
 #[test]
+fn short_names_keep_the_number_of_channels_of_a_frame() {
+    let names: Vec<_> = (0..1_200).map(|n| channel(&n.to_string())).collect();
+    let mut bench = Bench::new();
+    names.iter().try_for_each(|name| bench.session.subscribe(Subscription::new(name))).unwrap();
+    bench.connect();
+    bench.sent();
+    names.iter().try_for_each(|name| bench.session.unsubscribe(name)).unwrap();
+    assert_eq!(bench.sent().len(), names.len().div_ceil(FRAME_CHANNELS_MAX));
+}
+
+#[test]
 fn channels_are_bounded() {
     let mut bench = Bench::new();
     for n in 0..crate::limits::CHANNELS_MAX {
@@ -104,6 +115,8 @@ fn leaving_without_a_connection_is_told_too() {
         assert!(bench.session.account(&a()).is_none());
         bench.session.subscribe(Subscription::new(&a())).unwrap();
     }
+    assert_eq!(bench.told(), [""; 0]);
+    assert!(bench.session.account(&a()).is_some(), "it is wanted after all");
     bench.session.unsubscribe(&a()).unwrap();
     assert_eq!(bench.told(), ["unsubscribed asked"], "one for the channel, not one for each time");
     bench.await_retry();
@@ -131,6 +144,10 @@ fn the_gateway_can_end_or_refuse_a_subscription() {
     assert_eq!(bench.sent(), [], "it is forgotten");
 
     let mut bench = Bench::attached_at(10);
+    assert_eq!(bench.frame(&unsubscribed("revoked", 9)), ["violation order", "unsubscribed revoked"]);
+    assert!(matches!(bench.sent()[..], [ClientFrame::Violation(_)]), "it ended all the same");
+
+    let mut bench = Bench::attached_at(10);
     bench.reconnect();
     bench.sent();
     let updates = bench.updates(REFUSED);
@@ -140,6 +157,29 @@ fn the_gateway_can_end_or_refuse_a_subscription() {
     );
     let Update::Unsubscribed { ledger: Some(ledger), .. } = &updates[1] else { panic!("{updates:?}") };
     assert_eq!(ledger.cursor().get(), 10, "what was seen before is not lost");
+
+    let mut bench = Bench::new();
+    for name in ["a", "b"] {
+        bench.session.subscribe(Subscription::new(&channel(name))).unwrap();
+    }
+    bench.connect();
+    bench.sent();
+    assert_eq!(
+        bench.frame(&REFUSED.replace("\"a\"", "null").replace("forbidden", "bad")),
+        ["error bad_channel"]
+    );
+    let told = bench.frame(&REFUSED.replace("\"a\"", "null").replace("forbidden_channel", "bad_frame"));
+    assert_eq!(
+        told,
+        ["error bad_frame", "unsubscribed bad_frame", "unsubscribed bad_frame"],
+        "all of the request"
+    );
+
+    let mut bench = Bench::attached_at(10);
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    let gone = r#"{"type":"error","id":2,"channel":"a","code":"not_subscribed","message":"no"}"#;
+    assert_eq!(bench.frame(gone), ["error not_subscribed", "unsubscribed asked"]);
 
     let mut bench = Bench::attached_at(10);
     assert_eq!(bench.frame(REFUSED), ["error forbidden_channel"], "an answered request is not refused again");
@@ -175,9 +215,13 @@ fn a_changed_rung_is_asked_for_now_and_kept_for_later() {
     let mut bench = Bench::attached_at(10);
     bench.session.set_rung(Some(&a()), Rung::Counts, None, Some(TickMs::Ms5000)).unwrap();
     bench.session.set_rung(Some(&a()), Rung::Summary, Some(7), None).unwrap();
-    let sent = bench.sent();
-    let [ClientFrame::Rung(request)] = &sent[..] else { panic!("only the newest wish: {sent:?}") };
-    assert_eq!((&request.channel, request.rung, request.max_rate), (&Some(a()), Rung::Summary, Some(7)));
+    let wanted = RungRequest {
+        channel: Some(a()),
+        rung: Rung::Summary,
+        max_rate: Some(7),
+        tick_ms: Some(TickMs::Ms5000),
+    };
+    assert_eq!(bench.sent(), [ClientFrame::Rung(wanted)], "one frame for both wishes");
     bench.reconnect();
     let asked = bench.asked();
     assert_eq!(
@@ -187,16 +231,62 @@ fn a_changed_rung_is_asked_for_now_and_kept_for_later() {
 }
 
 #[test]
-fn a_rung_for_the_connection_is_asked_for_before_the_subscriptions() {
+fn a_rung_for_the_connection_is_a_ceiling_that_later_connections_have_as_well() {
     let mut bench = Bench::attached_at(10);
-    bench.session.set_rung(Some(&a()), Rung::Full, None, None).unwrap();
-    bench.session.set_rung(None, Rung::Counts, None, None).unwrap();
-    let sent = bench.sent();
-    let [ClientFrame::Rung(request)] = &sent[..] else { panic!("{sent:?}") };
-    assert_eq!((&request.channel, request.rung), (&None, Rung::Counts));
+    bench.session.set_rung(Some(&a()), Rung::Full, Some(5), None).unwrap();
+    bench.session.set_rung(None, Rung::Counts, Some(7), None).unwrap();
+    let for_all = RungRequest { channel: None, rung: Rung::Counts, max_rate: Some(7), tick_ms: None };
+    let for_a = RungRequest { channel: Some(a()), rung: Rung::Full, ..for_all };
+    assert_eq!(bench.sent(), [ClientFrame::Rung(for_all.clone()), ClientFrame::Rung(for_a)]);
     bench.reconnect();
     let sent = bench.sent();
     let [ClientFrame::Rung(rung), ClientFrame::Subscribe(subscribe)] = &sent[..] else { panic!("{sent:?}") };
-    assert_eq!((&rung.channel, rung.rung), (&None, Rung::Counts));
-    assert_eq!(subscribe.channels[0].rung, Rung::Counts);
+    assert_eq!(rung, &RungRequest { max_rate: None, ..for_all });
+    assert_eq!((subscribe.channels[0].rung, subscribe.channels[0].max_rate), (Rung::Full, Some(7)));
+}
+
+#[test]
+fn an_attach_on_its_way_is_booked_while_the_channel_is_left() {
+    let mut bench = Bench::attached_at(10);
+    bench.reconnect();
+    bench.sent();
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    assert_eq!(bench.session.rung(&a()), None, "not attached");
+    assert_eq!(bench.frame(&resumed(10)), ["subscribed Resumed"]);
+    assert_eq!(bench.frame(&events(11, 11)), ["events 11-11"]);
+    assert_eq!(bench.frame(&unsubscribed("asked", 11)), ["unsubscribed asked"]);
+    assert_eq!(bench.session.violations(), 0);
+
+    let mut bench = Bench::attached_at(10);
+    bench.reconnect();
+    bench.sent();
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    assert_eq!(bench.frame(&resumed(10)), ["subscribed Resumed"]);
+    assert_eq!(bench.lose(), ["disconnected", "unsubscribed asked"], "attached or not, it is being left");
+
+    let mut bench = Bench::attached_at(10);
+    bench.reconnect();
+    bench.sent();
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    assert_eq!(bench.frame(REFUSED), ["error forbidden_channel", "unsubscribed asked"]);
+
+    let mut bench = Bench::attached_at(10);
+    bench.reconnect();
+    bench.sent();
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    let pending = r#"{"type":"unsubscribed","id":null,"channel":"a","code":"asked"}"#;
+    assert_eq!(bench.frame(pending), ["unsubscribed asked"], "it ended before it was attached");
+
+    let mut bench = Bench::attached_at(10);
+    bench.reconnect();
+    bench.sent();
+    bench.session.unsubscribe(&a()).unwrap();
+    bench.sent();
+    assert_eq!(bench.frame(&events(11, 11)), ["violation order"], "still no frame before the attach");
+    assert_eq!(bench.frame(&resumed(10)), [""; 0], "nothing more of it is read");
+    assert_eq!(bench.frame(&unsubscribed("asked", 11)), ["unsubscribed asked"]);
 }
