@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tally_protocol::{
-    Body as RecordBody, CHANNEL_KINDS_MAX, ChannelName, Epoch, Position, Prev, Record, Seq, State,
+    Body as RecordBody, CHANNEL_KINDS_MAX, ChannelName, Epoch, Position, Prev, Record, Seq, Snapshot, State,
     TAIL_BYTES_MAX, TAIL_EVENTS_MAX, TailEvent, Totals, Why,
 };
 
@@ -44,13 +44,19 @@ pub(crate) struct Channel {
     pub(crate) reduced: [Vec<u32>; 3],
     /// Listeners that want a tail.
     pub(crate) tails: usize,
-    /// Messages that wait for a snapshot; `holding` says whether new ones have to.
-    pub(crate) held: VecDeque<Arc<Shared<ChannelRecord>>>,
+    /// Messages that wait for a snapshot, each with the number from which a read surely is newer than it; `holding`
+    /// says whether new ones have to wait.
+    pub(crate) held: VecDeque<(u64, Arc<Shared<ChannelRecord>>)>,
     pub(crate) held_bytes: u64,
     pub(crate) holding: bool,
     /// The number of the newest read that was asked for, and of the newest that was answered.
     pub(crate) read_asked: u64,
     pub(crate) read_answered: u64,
+    /// Whether the newest read still waits to be polled: it will be newer than this moment.
+    pub(crate) read_queued: bool,
+    /// Only a read of this number or above surely is newer than what brought the channel to its position; an older
+    /// one may not break continuity.
+    pub(crate) read_sure: u64,
     pub(crate) idle_timer_at: Option<Time>,
     /// Its place among the hub's logs by coldness, where it has more than one entry.
     pub(crate) warmth: Option<u64>,
@@ -81,6 +87,8 @@ impl Channel {
             holding: true,
             read_asked: 0,
             read_answered: 0,
+            read_queued: false,
+            read_sure: 0,
             idle_timer_at: None,
             warmth: None,
             window_at: now,
@@ -104,7 +112,8 @@ impl Channel {
             || self.reduced.iter().any(|list| !list.is_empty())
     }
 
-    /// Only a snapshot changes an epoch, except that the first event of all starts one.
+    /// Only a snapshot changes an epoch, except that the first event of all starts one. What comes of the epoch before
+    /// this one is late.
     pub(crate) fn fit(&self, record: &Record) -> Fit {
         match &self.epoch {
             None if record.from == Seq::ZERO.next() => self.fit_kinds(record),
@@ -119,7 +128,20 @@ impl Channel {
                     self.fit_kinds(record)
                 }
             }
+            _ if self.prev.as_ref().is_some_and(|prev| prev.epoch == record.epoch) => Fit::Old,
             None | Some(_) => Fit::Hole,
+        }
+    }
+
+    /// Whether taking this snapshot would break continuity for somebody who is at the channel's position.
+    pub(crate) fn breaks(&self, snapshot: Option<&Snapshot>) -> bool {
+        match (&self.epoch, snapshot) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(epoch), Some(new)) if *epoch == new.epoch => {
+                new.seq > self.seq && new.totals.since(&self.totals).is_none()
+            }
+            (Some(epoch), Some(new)) => new.prev.as_ref().is_none_or(|prev| prev.epoch != *epoch),
         }
     }
 
@@ -154,16 +176,25 @@ impl Channel {
     /// Logs that everything from `from` up to the position came without payloads.
     pub(crate) fn push_gap(&mut self, from: Seq, counts: Totals, why: Why, now: Time) {
         let next = self.log.end() + 1;
-        if let Some(mut point) = self.point(next) {
+        if let Some(mut point) = self.point(next, now) {
             point.state = point.state.filter(|state| state.seq >= from);
             self.log.push(Entry::gap(from, counts, why, point, now));
         }
     }
 
     /// The channel now; `None` where it has had no events.
-    pub(crate) fn point(&self, next: u64) -> Option<Point> {
+    pub(crate) fn point(&self, next: u64, now: Time) -> Option<Point> {
         let epoch = self.epoch.clone()?;
-        Some(Point::new(epoch, self.seq, self.totals.clone(), self.state.clone(), next))
+        Some(Point::new(epoch, self.seq, self.totals.clone(), self.state.clone(), next, now))
+    }
+
+    /// The epoch in which log entry `number` was numbered; the channel's where the log ends before it.
+    pub(crate) fn epoch_at(&self, number: u64) -> Option<Epoch> {
+        match self.log.get(number).map(|entry| &entry.body) {
+            Some(Body::Record(record)) => Some(record.value().record.epoch.clone()),
+            Some(Body::Gap { point, .. }) => Some(point.epoch.clone()),
+            None => self.epoch.clone(),
+        }
     }
 
     /// The newest events, contiguous up to the position; none across a gap.

@@ -34,16 +34,16 @@ pub struct Hub {
     subs: Slab<Subscription>,
     /// Connections that are not blocked and have something to send; each at most once.
     ready: VecDeque<u32>,
-    /// At most three for each channel.
+    /// At most one `Watch`, one `Reread` and one `Unwatch` for each life of a channel.
     requests: VecDeque<Request>,
+    /// The number of the newest read asked for, of any channel: so they grow across a channel's lives as well.
+    reads: u64,
     timers: BTreeSet<(Time, Timer)>,
     /// Channels to look at on the next tick of each grid, and when that is.
     changed: [Vec<u32>; 3],
     tick_at: [Option<Time>; 3],
     upstream: UpstreamStatus,
     upstream_since: UnixMs,
-    /// Grows with every change of the link, so that a connection knows whether it was told.
-    upstream_version: u64,
     log_bytes: u64,
     /// Channels with more than one log entry, the coldest first.
     coldest: BTreeSet<(u64, u32)>,
@@ -63,12 +63,12 @@ impl Hub {
             subs: Slab::default(),
             ready: VecDeque::new(),
             requests: VecDeque::new(),
+            reads: 0,
             timers: BTreeSet::new(),
             changed: [Vec::new(), Vec::new(), Vec::new()],
             tick_at: [None; 3],
             upstream: UpstreamStatus::Up,
             upstream_since: UnixMs::default(),
-            upstream_version: 0,
             log_bytes: 0,
             coldest: BTreeSet::new(),
             warmth: 0,
@@ -79,15 +79,18 @@ impl Hub {
     /// A socket was upgraded and has been told `hello`.
     pub fn handle_connect(&mut self, now: Time) -> ConnId {
         self.generation = self.generation.wrapping_add(1);
-        let conn = Connection::new(self.generation, &self.limits, self.upstream_version, now);
+        let conn = Connection::new(self.generation, &self.limits, self.upstream, now);
         ConnId { index: self.conns.insert(conn), generation: self.generation }
     }
 
     /// The connection is gone, with everything it listened to.
     pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
         let Some(index) = self.index(conn) else { return };
+        self.conns[index].due.clear();
+        self.conns[index].summaries.clear();
         let held: Vec<u32> = self.conns[index].subscriptions.values().copied().collect();
         for sub in held {
+            (self.subs[sub].in_due, self.subs[sub].in_summary) = (false, false);
             self.remove_subscription(now, sub);
         }
         self.set_age_timer(index, None);
@@ -105,12 +108,11 @@ impl Hub {
     }
 
     /// The link to the broker changed. `since` is for people.
-    pub fn handle_upstream(&mut self, now: Time, status: UpstreamStatus, since: UnixMs) {
+    pub fn handle_upstream(&mut self, _now: Time, status: UpstreamStatus, since: UnixMs) {
         if self.upstream == status {
             return;
         }
         (self.upstream, self.upstream_since) = (status, since);
-        self.upstream_version += 1;
         let conns: Vec<u32> = self.conns.iter().map(|(index, _)| index).collect();
         for conn in conns {
             self.wake(conn);
@@ -118,7 +120,7 @@ impl Hub {
         if status == UpstreamStatus::Down {
             let waiting: Vec<u32> = self.channels.iter().flat_map(|(_, c)| c.unattached.clone()).collect();
             for sub in waiting {
-                self.mark_due(sub, now);
+                self.mark_due(sub);
             }
         }
     }
@@ -133,7 +135,13 @@ impl Hub {
 
     /// What the hub needs from outside.
     pub fn poll_request(&mut self) -> Option<Request> {
-        self.requests.pop_front()
+        let request = self.requests.pop_front()?;
+        if let Request::Reread(name, _) = &request
+            && let Some(channel) = self.names.get(name)
+        {
+            self.channels[*channel].read_queued = false;
+        }
+        Some(request)
     }
 
     /// When [`Hub::handle_timeout`] is to be called next.
@@ -187,11 +195,10 @@ impl Hub {
     }
 
     /// Lists a subscription among those its connection serves in turn.
-    fn mark_due(&mut self, sub: u32, now: Time) {
+    fn mark_due(&mut self, sub: u32) {
         let held = &mut self.subs[sub];
         if !held.in_due {
             held.in_due = true;
-            held.due_at = now;
             let conn = held.conn;
             self.conns[conn].due.push_back(sub);
         }

@@ -56,6 +56,16 @@ impl Entry {
         }
     }
 
+    /// The events that it stands for.
+    pub(crate) fn len(&self) -> u64 {
+        self.to.get() + 1 - self.from.get()
+    }
+
+    /// The position just before it.
+    pub(crate) fn before(&self) -> Seq {
+        Seq::new(self.from.get() - 1).unwrap_or_default()
+    }
+
     pub(crate) fn counts(&self) -> &Totals {
         match &self.body {
             Body::Record(record) => &record.value().record.counts,

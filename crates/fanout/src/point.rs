@@ -1,6 +1,7 @@
 //! A channel as it was at one moment, with the counts frames made of it: one for each form, shared by all listeners.
 
 use crate::shared::Shared;
+use crate::time::Time;
 use std::sync::Arc;
 use tally_protocol::{ChannelName, Counts, Epoch, Seq, State, TailEvent, Totals, Why};
 
@@ -15,6 +16,7 @@ pub(crate) struct Point {
     pub(crate) tail: Vec<TailEvent>,
     /// The log entry that follows.
     pub(crate) next: u64,
+    pub(crate) made_at: Time,
     frames: Vec<(Form, Arc<Shared<Counts>>)>,
 }
 
@@ -27,8 +29,15 @@ struct Form {
 }
 
 impl Point {
-    pub(crate) fn new(epoch: Epoch, seq: Seq, totals: Totals, state: Option<State>, next: u64) -> Self {
-        Self { epoch, seq, totals, state, tail: Vec::new(), next, frames: Vec::new() }
+    pub(crate) fn new(
+        epoch: Epoch,
+        seq: Seq,
+        totals: Totals,
+        state: Option<State>,
+        next: u64,
+        made_at: Time,
+    ) -> Self {
+        Self { epoch, seq, totals, state, tail: Vec::new(), next, made_at, frames: Vec::new() }
     }
 
     /// The counts frame for a cursor before this point: state and tail ride only as far as they are new to it.

@@ -8,7 +8,7 @@ use crate::throttle::Bucket;
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use tally_protocol::{Rung, Why};
+use tally_protocol::{Rung, UpstreamStatus, Why};
 
 /// Names a connection of one hub; never given out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,12 +29,14 @@ pub(crate) struct Connection {
     pub(crate) pressed: Rung,
     pub(crate) told_ceiling: Rung,
     pub(crate) told_ceiling_why: Why,
-    pub(crate) told_upstream: u64,
+    pub(crate) told_upstream: UpstreamStatus,
     pub(crate) replies: VecDeque<Output>,
     /// Subscriptions with something to send, served in turn.
     pub(crate) due: VecDeque<u32>,
     /// Subscriptions whose summary is due, the longest-waiting first.
     pub(crate) summaries: VecDeque<u32>,
+    /// Outputs of `due` since the last summary: a summary takes its turn among them.
+    pub(crate) turns: usize,
     pub(crate) in_ready: bool,
     pub(crate) blocked_at: Option<Time>,
     /// Bytes of records due and not pulled, summed over the subscriptions.
@@ -46,7 +48,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(generation: u32, limits: &HubLimits, told_upstream: u64, now: Time) -> Self {
+    pub(crate) fn new(generation: u32, limits: &HubLimits, upstream: UpstreamStatus, now: Time) -> Self {
         Self {
             generation,
             subscriptions: BTreeMap::new(),
@@ -55,10 +57,11 @@ impl Connection {
             pressed: Rung::Full,
             told_ceiling: Rung::Full,
             told_ceiling_why: Why::Asked,
-            told_upstream,
+            told_upstream: upstream,
             replies: VecDeque::new(),
             due: VecDeque::new(),
             summaries: VecDeque::new(),
+            turns: 0,
             in_ready: false,
             blocked_at: None,
             owed: 0,
@@ -77,7 +80,7 @@ impl Connection {
         if self.asked <= self.pressed { Why::Asked } else { Why::Backpressure }
     }
 
-    pub(crate) fn has_output(&self, upstream: u64) -> bool {
+    pub(crate) fn has_output(&self, upstream: UpstreamStatus) -> bool {
         !self.replies.is_empty()
             || !self.due.is_empty()
             || !self.summaries.is_empty()

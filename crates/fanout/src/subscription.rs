@@ -19,7 +19,6 @@ pub(crate) enum Phase {
     /// The channel's snapshot is awaited: the answer to read number `read`, or the first one (0).
     Waiting {
         start: Start,
-        told_pending: bool,
         read: u64,
     },
     /// The next thing sent is the attach. `checked`: the snapshot was read after the client asked.
@@ -63,11 +62,14 @@ pub(crate) struct Subscription {
     /// Up to where the bucket has booked what went by while throttled.
     pub(crate) shadow_seq: Seq,
     pub(crate) phase: Phase,
+    pub(crate) told_pending: bool,
     pub(crate) cursor: Seq,
     /// The log entry that holds or follows what comes after the cursor.
     pub(crate) next: u64,
     /// Records up to here are replay or catching up: charged to no limit.
     pub(crate) free_until: Seq,
+    /// Since when the log is due to it: an older entry became due then.
+    pub(crate) full_since: Time,
     /// Bytes of records after `free_until` that are due and not pulled.
     pub(crate) owed: u64,
     /// The counts frame that brings the cursor to where a replay starts.
@@ -79,7 +81,6 @@ pub(crate) struct Subscription {
     pub(crate) told_why: Why,
     pub(crate) reset: Option<ResetDue>,
     pub(crate) in_due: bool,
-    pub(crate) due_at: Time,
     pub(crate) in_summary: bool,
     pub(crate) place: Place,
     pub(crate) timer_at: Option<Time>,

@@ -26,6 +26,15 @@ impl Bucket {
         self.rate.unsigned_abs()
     }
 
+    /// Another rate; it stays as full as it was, so that changing the rate to and fro gains nothing.
+    pub(crate) fn change_rate(&mut self, rate: u64, now: Time) {
+        self.refill(now);
+        let new = Self::new(rate, now);
+        let tokens = i128::from(self.tokens) * i128::from(new.rate) / i128::from(self.rate);
+        self.tokens = i64::try_from(tokens).unwrap_or(i64::MAX).min(new.burst());
+        self.rate = new.rate;
+    }
+
     fn burst(&self) -> i64 {
         self.rate * BURST_SECONDS as i64 * EVENT_TOKENS
     }

@@ -27,7 +27,7 @@ impl Hub {
             Start::Head => self.attach_at_head(sub),
             Start::Last(events) => self.attach_back(sub, events),
             Start::After(after) => match self.resume(sub, &after, checked) {
-                Resume::Continues => self.attach_after(sub, after),
+                Resume::Continues => self.attach_after(sub, after, now),
                 Resume::Refused => {
                     let attach = self.attach_at_head(sub);
                     if let Attach::At(position) = &attach {
@@ -38,8 +38,7 @@ impl Hub {
                 }
                 Resume::Unclear => {
                     let read = self.reread_once_more(self.subs[sub].channel);
-                    let start = Start::After(after);
-                    self.subs[sub].phase = Phase::Waiting { start, told_pending: false, read };
+                    self.subs[sub].phase = Phase::Waiting { start: Start::After(after), read };
                     return self.pending(sub);
                 }
             },
@@ -54,8 +53,9 @@ impl Hub {
 
     /// `subscribed` without a position, where the broker is away; once.
     pub(super) fn pending(&mut self, sub: u32) -> Option<Output> {
-        let Phase::Waiting { told_pending, .. } = &mut self.subs[sub].phase else { return None };
-        if self.upstream == UpstreamStatus::Up || std::mem::replace(told_pending, true) {
+        let held = &mut self.subs[sub];
+        let waits = matches!(held.phase, Phase::Waiting { .. });
+        if !waits || self.upstream == UpstreamStatus::Up || std::mem::replace(&mut held.told_pending, true) {
             return None;
         }
         Some(self.subscribed(sub, Attach::Pending))
@@ -86,11 +86,11 @@ impl Hub {
     /// Before the record that holds the Nth newest event, no further back than the log or its newest gap.
     fn attach_back(&mut self, sub: u32, events: u64) -> Attach {
         let channel = &self.channels[self.subs[sub].channel];
-        let (number, seq) = first_of_newest(channel, events, Seq::ZERO);
+        let (number, seq) = first_of_newest(channel, events);
         let totals = channel.totals_before(number).filter(|totals| totals.sum() == seq.get());
         let Some(totals) = totals else { return self.attach_at_head(sub) };
         let state = state_up_to(channel, seq);
-        let epoch = channel.epoch.clone();
+        let epoch = channel.epoch_at(number);
         let held = &mut self.subs[sub];
         (held.cursor, held.next) = (seq, number);
         Attach::At(Position { epoch, seq, totals, state })
@@ -110,10 +110,10 @@ impl Hub {
 
     /// The client keeps its totals. What the log still has is replayed, its newest part in full; what lies before
     /// is one counts frame.
-    fn attach_after(&mut self, sub: u32, after: After) -> Attach {
+    fn attach_after(&mut self, sub: u32, after: After, now: Time) -> Attach {
         let channel = &self.channels[self.subs[sub].channel];
-        let (number, start) = first_of_newest(channel, REPLAY_EVENTS_MAX, after.seq);
-        let replay = if start > after.seq { replay_point(channel, number, start) } else { None };
+        let (number, start) = first_to_replay(channel, after.seq);
+        let replay = if start > after.seq { replay_point(channel, number, start, now) } else { None };
         let held = &mut self.subs[sub];
         held.cursor = after.seq;
         held.next = match (&replay, start > after.seq) {
@@ -127,37 +127,43 @@ impl Hub {
     }
 }
 
-/// The log entry before which at most `events` events (and the rest of the entry that holds the first of them) lie,
-/// and the seq just before it; not before `floor`, and not across a gap that holds `floor` back.
-fn first_of_newest(channel: &Channel, events: u64, floor: Seq) -> (u64, Seq) {
+/// The log entry that holds the Nth newest event, and the seq just before it; not across a gap.
+fn first_of_newest(channel: &Channel, events: u64) -> (u64, Seq) {
+    let mut first = (channel.log.end(), channel.seq);
+    let mut held = 0;
+    for (number, entry) in channel.log.iter_back() {
+        if held >= events || matches!(entry.body, Body::Gap { .. }) {
+            break;
+        }
+        held += entry.len();
+        first = (number, entry.before());
+    }
+    first
+}
+
+/// The log entry from which on a cursor gets everything in place, gaps as counts and at most
+/// [`REPLAY_EVENTS_MAX`] events in full; and the seq from which on that is.
+fn first_to_replay(channel: &Channel, cursor: Seq) -> (u64, Seq) {
     let mut first = (channel.log.end(), channel.seq);
     let mut held = 0;
     for (number, entry) in channel.log.iter_back() {
         let is_gap = matches!(entry.body, Body::Gap { .. });
-        let len = entry.to.get() + 1 - entry.from.get();
-        let fits = if floor == Seq::ZERO { held < events } else { is_gap || held + len <= events };
-        if entry.to <= floor || (floor == Seq::ZERO && is_gap) || !fits {
+        held += if is_gap { 0 } else { entry.len() };
+        // A gap that the cursor lies within is told from there on; a record is never split.
+        let splits = entry.before() < cursor && !is_gap;
+        if entry.to <= cursor || splits || held > REPLAY_EVENTS_MAX {
             break;
         }
-        let before = Seq::new(entry.from.get() - 1).unwrap_or_default();
-        // An entry that the cursor lies within is told as counts only if it is a gap; a record is never split.
-        if before < floor && !is_gap {
-            break;
-        }
-        held += if is_gap { 0 } else { len };
-        first = (number, before.max(floor));
-        if before <= floor {
-            break;
-        }
+        first = (number, entry.before().max(cursor));
     }
     first
 }
 
 /// The counts frame that brings a cursor to just before log entry `number`.
-fn replay_point(channel: &Channel, number: u64, seq: Seq) -> Option<Point> {
+fn replay_point(channel: &Channel, number: u64, seq: Seq, now: Time) -> Option<Point> {
     let totals: Totals = channel.totals_before(number).filter(|totals| totals.sum() == seq.get())?;
     let state = state_up_to(channel, seq);
-    Some(Point::new(channel.epoch.clone()?, seq, totals, state, number))
+    Some(Point::new(channel.epoch_at(number)?, seq, totals, state, number, now))
 }
 
 /// The channel's newest state if it is not after `seq`; which one was the newest before that is not known any more.

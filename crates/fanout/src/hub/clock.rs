@@ -58,7 +58,7 @@ impl Hub {
             held.changed[grid] = false;
             let listeners = std::mem::take(&mut held.reduced[grid]);
             if !listeners.is_empty() {
-                let point = held.point(held.log.end()).map(|mut point| {
+                let point = held.point(held.log.end(), now).map(|mut point| {
                     if held.tails > 0 {
                         point.tail = held.tail();
                     }
@@ -69,7 +69,7 @@ impl Hub {
             let seq = held.seq;
             for sub in &listeners {
                 if self.subs[*sub].cursor < seq {
-                    self.tell_reduced(*sub, now);
+                    self.tell_reduced(*sub);
                 }
             }
             self.channels[channel].reduced[grid] = listeners;
@@ -77,9 +77,9 @@ impl Hub {
         debug_assert!(TickMs::ALL.len() == self.changed.len());
     }
 
-    fn tell_reduced(&mut self, sub: u32, now: Time) {
+    fn tell_reduced(&mut self, sub: u32) {
         if self.effective_rung(sub) != Rung::Summary {
-            return self.mark_due(sub, now);
+            return self.mark_due(sub);
         }
         let held = &mut self.subs[sub];
         let conn = held.conn;
@@ -126,7 +126,7 @@ impl Hub {
         }
         self.subs[sub].throttled = false;
         self.place(sub, now);
-        self.mark_due(sub, now);
+        self.mark_due(sub);
     }
 
     /// Whether the connection's rate has room for one more subscription of `rate` events per second at `full`.

@@ -24,19 +24,24 @@ impl Hub {
         if let Some(output) = self.tell_connection(index) {
             return Some(output);
         }
+        if self.conns[index].turns > self.conns[index].due.len()
+            && let Some(summary) = self.next_summary(index)
+        {
+            return Some(summary);
+        }
         while let Some(sub) = self.conns[index].due.pop_front() {
             if let Some(output) = self.next_of(sub, now) {
                 self.conns[index].due.push_back(sub);
+                self.conns[index].turns += 1;
                 return Some(output);
             }
             self.subs[sub].in_due = false;
         }
-        self.summary(index).map(|summary| Output::Summary(Box::new(summary)))
+        self.next_summary(index)
     }
 
     /// What differs from what the connection was last told as a whole.
     fn tell_connection(&mut self, conn: u32) -> Option<Output> {
-        let version = self.upstream_version;
         let held = &mut self.conns[conn];
         let rung = held.ceiling();
         if held.told_ceiling != rung {
@@ -44,8 +49,9 @@ impl Hub {
             (held.told_ceiling, held.told_ceiling_why) = (rung, held.ceiling_why());
             return Some(Output::Rung(RungFrame { channel: None, rung, why }));
         }
-        if held.told_upstream != version {
-            held.told_upstream = version;
+        held.told_ceiling_why = held.ceiling_why();
+        if held.told_upstream != self.upstream {
+            held.told_upstream = self.upstream;
             let (status, since) = (self.upstream, self.upstream_since);
             return Some(Output::Upstream(UpstreamFrame { status, since, channels: None }));
         }
@@ -94,6 +100,8 @@ impl Hub {
         let held = &mut self.subs[sub];
         let rung = held.own_rung();
         if held.told == rung {
+            // The reason may be another one by now; on the way up, the last one counts.
+            held.told_why = held.own_why();
             return None;
         }
         let why = if rung < held.told { held.own_why() } else { held.told_why };
@@ -114,7 +122,7 @@ impl Hub {
             return Some(Output::Counts(frame));
         }
         if held.next < channel.log.base() {
-            return self.jump(sub);
+            return self.jump(sub, now);
         }
         let (next, free_until) = (held.next, held.free_until);
         let entry = channel.log.get(next)?;
@@ -150,6 +158,9 @@ impl Hub {
             let owed = weight.min(held.owed);
             held.owed -= owed;
             self.conns[held.conn].owed -= owed;
+        }
+        if to >= held.free_until {
+            held.jump_why = Why::Backpressure;
         }
         held.cursor = to;
         held.next += 1;
@@ -188,11 +199,11 @@ impl Hub {
         let at = now + held.bucket.full_in();
         self.set_recovery_timer(sub, Some(at));
         self.place(sub, now);
-        self.mark_due(sub, now);
+        self.mark_due(sub);
     }
 
     /// The cursor fell out of the log: it goes to the head, and the frame says so.
-    fn jump(&mut self, sub: u32) -> Option<Output> {
+    fn jump(&mut self, sub: u32, now: Time) -> Option<Output> {
         let held = &mut self.subs[sub];
         let channel = &self.channels[held.channel];
         let owed = std::mem::take(&mut held.owed);
@@ -202,7 +213,7 @@ impl Hub {
         if held.cursor >= channel.seq {
             return None;
         }
-        let frame = channel.point(next)?.frame(&channel.name, held.cursor, held.jump_why, false);
+        let frame = channel.point(next, now)?.frame(&channel.name, held.cursor, held.jump_why, false);
         self.counters.jumps += 1;
         self.counters.events_counted += channel.seq.since(held.cursor);
         held.cursor = channel.seq;
@@ -222,6 +233,18 @@ impl Hub {
         Some(Output::Counts(frame))
     }
 
+    /// The next summary, or the rung that has to be told before it.
+    fn next_summary(&mut self, conn: u32) -> Option<Output> {
+        self.conns[conn].turns = 0;
+        if let Some(sub) = self.conns[conn].summaries.front().copied()
+            && self.subs[sub].reset.is_none()
+            && let Some(rung) = self.tell_rung(sub)
+        {
+            return Some(rung);
+        }
+        self.summary(conn).map(|summary| Output::Summary(Box::new(summary)))
+    }
+
     /// The channels that wait longest, as they are now, as many as fit.
     fn summary(&mut self, conn: u32) -> Option<Summary> {
         let mut why: Option<Why> = None;
@@ -234,7 +257,8 @@ impl Hub {
             let reason = self.effective_why(sub);
             let size = if is_due { self.summary_bytes(sub) } else { 0 };
             let fits = channels.is_empty() || bytes + size <= SUMMARY_BYTES_MAX;
-            if is_due && (!fits || why.is_some_and(|why| why != reason)) {
+            let untold = self.subs[sub].told != self.subs[sub].own_rung();
+            if is_due && why.is_some_and(|why| !fits || untold || why != reason) {
                 break;
             }
             self.conns[conn].summaries.pop_front();

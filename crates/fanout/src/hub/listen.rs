@@ -4,7 +4,7 @@ use super::Hub;
 use crate::channel::Channel;
 use crate::output::{Output, Request};
 use crate::session::ConnId;
-use crate::subscription::{Phase, Place, Start, Subscription};
+use crate::subscription::{Phase, Place, ResetDue, Start, Subscription};
 use crate::throttle::Bucket;
 use crate::time::Time;
 use tally_protocol::{
@@ -75,11 +75,13 @@ impl Hub {
             phase: if ready {
                 Phase::Attaching { start, checked: false }
             } else {
-                Phase::Waiting { start, told_pending: false, read: 0 }
+                Phase::Waiting { start, read: 0 }
             },
+            told_pending: false,
             cursor: Seq::ZERO,
             next: 0,
             free_until: Seq::ZERO,
+            full_since: now,
             owed: 0,
             replay: None,
             jump_why: Why::Backpressure,
@@ -87,7 +89,6 @@ impl Hub {
             told_why: Why::Asked,
             reset: None,
             in_due: false,
-            due_at: now,
             in_summary: false,
             place: Place::Nowhere,
             timer_at: None,
@@ -96,7 +97,7 @@ impl Hub {
         self.channels[channel].tails += usize::from(asked.tail);
         self.place(sub, now);
         if ready || self.upstream == UpstreamStatus::Down {
-            self.mark_due(sub, now);
+            self.mark_due(sub);
         }
         Ok(())
     }
@@ -146,7 +147,7 @@ impl Hub {
             totals: None,
         };
         // Before a reset is told, the cursor still is one of the old numbering, which the hub no longer has.
-        if held.is_attached() && held.reset.is_none() {
+        if held.is_attached() && !matches!(held.reset, Some(ResetDue::Now)) {
             reply.epoch.clone_from(&channel.epoch);
             reply.seq = Some(held.cursor);
             reply.totals = self.totals_at_cursor(sub);
@@ -181,11 +182,25 @@ impl Hub {
             }
             held.tick = request.tick_ms.unwrap_or(held.tick);
             if let Some(rate) = rate.filter(|rate| *rate != held.bucket.rate()) {
-                held.bucket = Bucket::new(rate, now);
-                held.throttled = false;
+                self.change_rate(sub, rate, now);
             }
             self.place(sub, now);
-            self.mark_due(sub, now);
+            self.mark_due(sub);
+        }
+    }
+
+    /// A throttled subscription looks at its bucket again when that could be full at the new rate.
+    fn change_rate(&mut self, sub: u32, rate: u64, now: Time) {
+        let held = &mut self.subs[sub];
+        if held.throttled {
+            let seq = self.channels[held.channel].seq;
+            held.bucket.shadow(seq.since(held.shadow_seq), now);
+            held.shadow_seq = seq;
+        }
+        held.bucket.change_rate(rate, now);
+        if held.throttled {
+            let at = now + held.bucket.full_in();
+            self.set_recovery_timer(sub, Some(at));
         }
     }
 

@@ -32,6 +32,10 @@ impl Hub {
             Place::Reduced(grid, _) => Some(List::Reduced(grid)),
         };
         if current == Some(wanted) {
+            // Another rung or reason may be served on the same grid.
+            if let List::Reduced(grid) = wanted {
+                self.enter_reduced(sub, grid, now);
+            }
             return;
         }
         let why_before = self.subs[sub].jump_why;
@@ -71,13 +75,18 @@ impl Hub {
     /// What came since the cursor is caught up with; charged to no limit, unless the client itself chose to wait.
     fn enter_full(&mut self, sub: u32, why: Why, now: Time) {
         let held = &mut self.subs[sub];
-        let head = self.channels[held.channel].seq;
-        if why != Why::Asked {
-            held.free_until = held.free_until.max(head);
+        let channel = &self.channels[held.channel];
+        held.full_since = now;
+        if why == Why::Asked {
+            let due = channel.log.iter_back().take_while(|(number, _)| *number >= held.next);
+            held.owed = due.map(|(_, entry)| entry.weight).sum();
+            self.conns[held.conn].owed += held.owed;
+        } else {
+            held.free_until = held.free_until.max(channel.seq);
         }
-        held.jump_why = why;
-        if held.cursor < head {
-            self.mark_due(sub, now);
+        held.jump_why = if held.cursor < channel.seq { why } else { Why::Backpressure };
+        if held.cursor < channel.seq {
+            self.mark_due(sub);
         }
     }
 

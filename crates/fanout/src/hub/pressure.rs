@@ -31,7 +31,7 @@ impl Hub {
         let Some(index) = self.index(conn) else { return };
         let held = &mut self.conns[index];
         let blocked_for = held.blocked_at.take().map(|blocked_at| now.since(blocked_at));
-        if held.has_output(self.upstream_version) {
+        if held.has_output(self.upstream) {
             self.wake(index);
         }
         let Some(blocked_for) = blocked_for else { return };
@@ -74,12 +74,17 @@ impl Hub {
                     let first = held.next.max(log.number_after(held.free_until)).max(log.base());
                     for number in [first, first + 1] {
                         if let Some(entry) = log.get(number) {
-                            note(entry.came_at);
+                            note(entry.came_at.max(held.full_since));
                         }
                     }
                 }
-                Place::Reduced(..) => note(held.due_at),
-                Place::Full(_) | Place::Unattached(_) | Place::Nowhere => {}
+                Place::Reduced(..) if self.effective_rung(*sub) == Rung::Counts => {
+                    let point = self.channels[held.channel].points[Self::grid(held.tick)].as_ref();
+                    if let Some(point) = point.filter(|point| point.seq > held.cursor) {
+                        note(point.made_at);
+                    }
+                }
+                Place::Full(_) | Place::Reduced(..) | Place::Unattached(_) | Place::Nowhere => {}
             }
         }
         (second != Time::NEVER).then_some(second)
