@@ -1,1 +1,31 @@
-//! (empty)
+//! Tally's gateway: sockets, HTTP, threads, time, config and metrics around the delivery core.
+//!
+//! ```text
+//!   backplane ─> ingest ─> inbox ─┐
+//!                                 ├─> shard: hub ─> pump ─> writer ─> socket
+//!   accept ─> HTTP ─> upgrade ────┘     ▲                     │
+//!                └─> publish            └── connection ◄──────┘ full, or the client spoke
+//! ```
+//!
+//! [`Gateway::start`] takes a checked [`Config`] and one node's link to the broker; [`Running`] is what runs then.
+//! Everything that decides who gets what is in `tally_fanout`.
+
+mod accept;
+mod app;
+mod clock;
+mod config;
+mod connection;
+mod decision;
+mod drain;
+mod frames;
+mod http;
+mod inbox;
+mod ingest;
+mod interest;
+mod limits;
+mod metrics;
+mod shard;
+
+pub use app::{Drained, Gateway, Running, StartError};
+pub use config::{AllowedOrigin, ChannelRule, Config, ConfigError, ConfigErrors, PublishKey, Sources};
+pub use limits::{BOUNDS, Bound, Limits};

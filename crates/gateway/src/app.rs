@@ -1,0 +1,186 @@
+//! A gateway put together: build, run, drain.
+
+use crate::accept::{Acceptor, Target};
+use crate::config::Config;
+use crate::decision::Door;
+use crate::http::App;
+use crate::inbox::inbox;
+use crate::ingest::Ingest;
+use crate::interest::reconcile::{Commands, Reconcile};
+use crate::interest::{Interest, audit};
+use crate::limits::HANDOFF_MAX;
+use crate::shard::{self, Inputs, Phase};
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tally_backplane::{Backplane, Stream};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout_at};
+
+/// How often histograms are folded, so that they do not keep raw samples.
+const UPKEEP_TIME: Duration = Duration::from_secs(5);
+/// What shards get beyond the drain's deadline to end their threads.
+const END_TIME: Duration = Duration::from_secs(1);
+
+/// Makes gateways.
+#[derive(Debug)]
+pub struct Gateway;
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {addr} ({setting}): {error}")]
+    Listen { setting: &'static str, addr: SocketAddr, error: io::Error },
+    #[error("cannot start a shard's thread: {0}")]
+    Shard(io::Error),
+}
+
+/// A gateway that runs. Dropping it cuts everything off; [`Running::shutdown`] says goodbye first.
+pub struct Running {
+    listen_addr: SocketAddr,
+    admin_addr: SocketAddr,
+    app: Arc<App>,
+    phase: watch::Sender<Phase>,
+    shards: Vec<oneshot::Receiver<()>>,
+    tasks: JoinSet<()>,
+}
+
+/// How a shutdown ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every connection ended by itself, or took its goodbye.
+    Whole,
+    /// Some were cut off at the deadline.
+    CutOff,
+}
+
+impl Gateway {
+    /// Starts listening. The tasks run on the runtime that this is called in, connections on threads of their own.
+    ///
+    /// `backplane` and `stream` are the two halves of one node's link to the broker.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting and the address.
+    pub async fn start(
+        config: Config,
+        backplane: Arc<dyn Backplane>,
+        stream: Stream,
+    ) -> Result<Running, StartError> {
+        let public = listen("listen", config.listen).await?;
+        let admin = listen("admin", config.admin).await?;
+        let app = Arc::new(App::new(config, backplane.clone()));
+        let metrics = app.metrics.clone();
+        metrics.upstream_up.set(1.0);
+        let interest = Arc::new(Interest::default());
+        let (commands, command_reader) = Commands::new();
+        let (phase, phase_reader) = watch::channel(Phase::Running);
+
+        let (mut inboxes, mut targets, mut shards) = (Vec::new(), Vec::new(), Vec::new());
+        for index in 0..app.config.shard_count() {
+            let (put, inbox) = inbox(app.config.limits.inbox_bytes_max);
+            let (sockets, handed) = mpsc::channel(HANDOFF_MAX);
+            let open = Arc::new(AtomicUsize::new(0));
+            let inputs = Inputs { inbox, sockets: handed, phase: phase_reader.clone(), open: open.clone() };
+            let ended = shard::spawn(index, app.clone(), interest.clone(), commands.clone(), inputs);
+            shards.push(ended.map_err(StartError::Shard)?);
+            inboxes.push(put);
+            targets.push(Target { sockets, open });
+        }
+        app.shards_alive.store(shards.len(), Ordering::Relaxed);
+
+        let mut tasks = JoinSet::new();
+        let ingest = Ingest {
+            interest: interest.clone(),
+            inboxes: inboxes.clone(),
+            commands: commands.clone(),
+            metrics: metrics.clone(),
+        };
+        tasks.spawn(ingest.run(stream));
+        let reconcile = Reconcile::new(backplane.clone(), interest.clone(), inboxes, metrics.clone());
+        tasks.spawn(reconcile.run(command_reader));
+        tasks.spawn(audit::run(backplane, interest, commands, metrics.clone()));
+        tasks.spawn(upkeep(metrics.handle()));
+
+        let addr = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
+        let (listen_addr, admin_addr) = (addr(&public, app.config.listen), addr(&admin, app.config.admin));
+        let acceptor = Arc::new(Acceptor::new(app.clone(), targets));
+        tasks.spawn(acceptor.clone().run(public, Door::Public, phase_reader.clone()));
+        tasks.spawn(acceptor.run(admin, Door::Admin, phase_reader));
+        app.is_ready.store(true, Ordering::Relaxed);
+        metrics.ready.set(1.0);
+        Ok(Running { listen_addr, admin_addr, app, phase, shards, tasks })
+    }
+}
+
+impl Running {
+    /// Where producers and clients connect.
+    #[must_use]
+    pub fn listen_addr(&self) -> SocketAddr {
+        self.listen_addr
+    }
+
+    /// Where operators connect.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin_addr
+    }
+
+    /// All metrics as text, as `/metrics` answers.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.app.metrics.handle().render()
+    }
+
+    /// Ends when a shard's thread has ended, which only a defect can cause before [`Running::shutdown`]: the process
+    /// should end then, and be started anew.
+    pub fn failed(&mut self) -> impl Future<Output = ()> + '_ {
+        let app = self.app.clone();
+        async move {
+            let ends = self.shards.iter_mut().map(|end| Box::pin(async move { drop(end.await) }));
+            futures_util::future::select_all(ends).await;
+            app.shards_alive.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Not ready any more, no new connections, goodbye to every client, requests in flight are finished; what is
+    /// open at the deadline (`drain_ms`) is cut off.
+    pub async fn shutdown(mut self) -> Drained {
+        let now = Instant::now();
+        self.app.is_ready.store(false, Ordering::Relaxed);
+        self.app.metrics.ready.set(0.0);
+        let deadline = now + Duration::from_millis(self.app.config.limits.drain_ms);
+        // Refused only where every shard has ended.
+        let _ = self.phase.send(Phase::Draining(now));
+        let ends = futures_util::future::join_all(std::mem::take(&mut self.shards));
+        let ended = timeout_at((deadline + END_TIME).into(), ends).await;
+        self.tasks.shutdown().await;
+        if ended.is_ok() && Instant::now() < deadline { Drained::Whole } else { Drained::CutOff }
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("listen", &self.listen_addr)
+            .field("admin", &self.admin_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).await.map_err(|error| StartError::Listen { setting, addr, error })
+}
+
+async fn upkeep(handle: metrics_exporter_prometheus::PrometheusHandle) {
+    let mut ticks = interval(UPKEEP_TIME);
+    loop {
+        ticks.tick().await;
+        handle.run_upkeep();
+    }
+}

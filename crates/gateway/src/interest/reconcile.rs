@@ -1,0 +1,304 @@
+//! One loop that makes the broker's subscriptions what the table says, and reads snapshots for who needs them.
+//!
+//! Desired is the table, applied is what the broker has confirmed; a reconnect is an empty applied set. One call at a
+//! time, so that a late unsubscribe never ends a fresh subscription. The order is: subscribe, its return as the
+//! barrier, the snapshot, the shard's inbox.
+
+use super::Interest;
+use super::reads::{Reads, Wants};
+use crate::clock::unix_ms;
+use crate::inbox::{Arrival, Inbox};
+use crate::limits::{INTEREST_BATCH_MAX, RETRY_MAX, RETRY_MIN};
+use crate::metrics::Metrics;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tally_backplane::{Away, Backplane, BoxFuture, Head};
+use tally_protocol::{ChannelName, Snapshot, UpstreamStatus};
+use tokio::sync::mpsc;
+
+/// What shards, ingest and the audit ask for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A shard has its first listener of the channel, and stands in the table.
+    Watch(usize, ChannelName),
+    /// The last shard is gone from the table.
+    Unwatch(ChannelName),
+    /// These shards miss something.
+    Reread(ChannelName, Wants),
+    /// The subscription is deaf.
+    Anew(ChannelName),
+    Up,
+    Down(String),
+}
+
+/// Where commands go.
+#[derive(Debug, Clone)]
+pub(crate) struct Commands(mpsc::UnboundedSender<Command>);
+
+impl Commands {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Command>) {
+        // bounded: one watch or unwatch per channel, shard and grace period; one reread per channel and shard until
+        // its read begins; one per audited channel and look; link changes are few.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// The loop ends only with the gateway, and then nobody needs an answer.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.0.send(command);
+    }
+}
+
+type ReadEnd = (ChannelName, Wants, Result<Option<Snapshot>, Away>);
+
+/// The loop's state.
+pub(crate) struct Reconcile {
+    backplane: Arc<dyn Backplane>,
+    interest: Arc<Interest>,
+    inboxes: Vec<Inbox>,
+    metrics: Arc<Metrics>,
+    applied: HashSet<ChannelName>,
+    subscribe: BTreeSet<ChannelName>,
+    unsubscribe: BTreeSet<ChannelName>,
+    /// After a failed call the next one waits.
+    pause: Option<Instant>,
+    pause_time: Duration,
+    reads: Reads,
+    /// The link is up, and shards are told when everything is subscribed again.
+    up_untold: bool,
+}
+
+/// A call to the broker, and what it was for.
+enum Call {
+    Subscribed(Vec<ChannelName>, Result<(), Away>),
+    Unsubscribed(Vec<ChannelName>, Result<(), Away>),
+}
+
+impl Reconcile {
+    pub(crate) fn new(
+        backplane: Arc<dyn Backplane>,
+        interest: Arc<Interest>,
+        inboxes: Vec<Inbox>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            backplane,
+            interest,
+            inboxes,
+            metrics,
+            applied: HashSet::new(),
+            subscribe: BTreeSet::new(),
+            unsubscribe: BTreeSet::new(),
+            pause: None,
+            pause_time: Duration::ZERO,
+            reads: Reads::default(),
+            up_untold: false,
+        }
+    }
+
+    /// Runs until nobody can send commands.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut call: Option<BoxFuture<'static, Call>> = None;
+        let mut reading: FuturesUnordered<BoxFuture<'static, ReadEnd>> = FuturesUnordered::new();
+        loop {
+            if call.is_none() {
+                call = self.poll_call();
+            }
+            while let Some((channel, wants)) = self.reads.poll(Instant::now()) {
+                reading.push(self.read(channel, wants));
+            }
+            let wake =
+                self.pause.filter(|_| call.is_none()).into_iter().chain(self.reads.poll_timeout()).min();
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => self.handle_command(command),
+                    None => return,
+                },
+                done = async { call.as_mut().expect("only polled where there is one").await }, if call.is_some() => {
+                    call = None;
+                    self.handle_call(done);
+                }
+                Some((channel, wants, result)) = reading.next(), if !reading.is_empty() => {
+                    self.handle_read(&channel, wants, result);
+                }
+                () = sleep_until(wake), if wake.is_some() => {}
+            }
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Watch(shard, channel) => {
+                if self.applied.contains(&channel) {
+                    self.reads.request(&channel, Wants::one(shard, 0));
+                } else {
+                    self.subscribe.insert(channel);
+                }
+            }
+            Command::Unwatch(channel) => {
+                self.subscribe.remove(&channel);
+                self.unsubscribe.insert(channel);
+            }
+            Command::Reread(channel, wants) => self.reads.request(&channel, wants),
+            Command::Anew(channel) => {
+                self.applied.remove(&channel);
+                self.subscribe.insert(channel);
+            }
+            Command::Up => self.handle_up(),
+            Command::Down(reason) => {
+                tracing::warn!(reason, "the broker is away");
+                self.up_untold = false;
+                self.applied.clear();
+                self.unsubscribe.clear();
+                self.tell(UpstreamStatus::Down);
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a number of channels")]
+        self.metrics.interest_channels.set(self.interest.len() as f64);
+    }
+
+    fn handle_up(&mut self) {
+        tracing::info!("the broker is there again");
+        self.applied.clear();
+        self.unsubscribe.clear();
+        self.subscribe.extend(self.interest.channels());
+        (self.pause, self.up_untold) = (None, true);
+        self.tell_up_if_whole();
+    }
+
+    fn tell_up_if_whole(&mut self) {
+        if self.up_untold && self.subscribe.is_empty() {
+            self.up_untold = false;
+            self.tell(UpstreamStatus::Up);
+        }
+    }
+
+    fn tell(&self, status: UpstreamStatus) {
+        self.metrics.upstream_up.set(if status == UpstreamStatus::Up { 1.0 } else { 0.0 });
+        let since = unix_ms();
+        for inbox in &self.inboxes {
+            // Refused only by a shard that is gone.
+            let _ = inbox.put(Arrival::Upstream { status, since });
+        }
+    }
+
+    /// The next call to make: subscribe before unsubscribe, because a client waits for it.
+    fn poll_call(&mut self) -> Option<BoxFuture<'static, Call>> {
+        if self.pause.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        self.pause = None;
+        let interest = self.interest.clone();
+        self.subscribe.retain(|channel| interest.contains(channel));
+        self.tell_up_if_whole();
+        let channels: Vec<_> = self.subscribe.iter().take(INTEREST_BATCH_MAX).cloned().collect();
+        let backplane = self.backplane.clone();
+        if !channels.is_empty() {
+            for channel in &channels {
+                self.subscribe.remove(channel);
+                self.unsubscribe.remove(channel);
+            }
+            return Some(Box::pin(async move {
+                let result = backplane.subscribe(channels.clone()).await;
+                Call::Subscribed(channels, result)
+            }));
+        }
+        // Somebody may listen again since: the table is asked once more, right before the call.
+        self.unsubscribe.retain(|channel| !interest.contains(channel));
+        let channels: Vec<_> = self.unsubscribe.iter().take(INTEREST_BATCH_MAX).cloned().collect();
+        if channels.is_empty() {
+            return None;
+        }
+        for channel in &channels {
+            self.unsubscribe.remove(channel);
+            self.applied.remove(channel);
+        }
+        Some(Box::pin(async move {
+            let result = backplane.unsubscribe(channels.clone()).await;
+            Call::Unsubscribed(channels, result)
+        }))
+    }
+
+    fn handle_call(&mut self, call: Call) {
+        match call {
+            Call::Subscribed(channels, Ok(())) => {
+                self.pause_time = Duration::ZERO;
+                for channel in channels {
+                    self.reads.request(&channel, Wants::all(self.interest.shards(&channel)));
+                    self.applied.insert(channel);
+                }
+                self.tell_up_if_whole();
+            }
+            Call::Subscribed(channels, Err(away)) => {
+                self.subscribe.extend(channels);
+                self.handle_failure(&away);
+            }
+            Call::Unsubscribed(_, Ok(())) => self.pause_time = Duration::ZERO,
+            Call::Unsubscribed(channels, Err(away)) => {
+                self.unsubscribe.extend(channels);
+                self.handle_failure(&away);
+            }
+        }
+    }
+
+    fn handle_failure(&mut self, away: &Away) {
+        self.pause_time = (self.pause_time * 2).clamp(RETRY_MIN, RETRY_MAX);
+        self.pause = Some(Instant::now() + self.pause_time);
+        tracing::debug!(%away, "asking again later");
+    }
+
+    fn read(&self, channel: ChannelName, wants: Wants) -> BoxFuture<'static, ReadEnd> {
+        self.interest.clear_gaps(&channel, wants.shards());
+        let backplane = self.backplane.clone();
+        Box::pin(async move {
+            let result = backplane.snapshot(channel.clone()).await;
+            (channel, wants, result)
+        })
+    }
+
+    fn handle_read(
+        &mut self,
+        channel: &ChannelName,
+        mut wants: Wants,
+        result: Result<Option<Snapshot>, Away>,
+    ) {
+        // Who has stopped listening needs nothing.
+        wants.retain(self.interest.shards(channel));
+        let missed = match result {
+            Ok(snapshot) => {
+                self.metrics.snapshots_read.increment(1);
+                self.hand_out(channel, &wants, snapshot.as_ref())
+            }
+            Err(away) => {
+                self.metrics.snapshots_failed.increment(1);
+                tracing::debug!(%channel, %away, "reading again later");
+                wants
+            }
+        };
+        self.reads.handle_end(channel, missed, Instant::now());
+    }
+
+    /// The answer is those whose inbox was full.
+    fn hand_out(&self, channel: &ChannelName, wants: &Wants, snapshot: Option<&Snapshot>) -> Wants {
+        let head = snapshot.map(|found| Head { epoch: found.epoch.clone(), seq: found.seq });
+        self.interest.note_snapshot(channel, head);
+        let mut missed = Wants::default();
+        for (shard, read) in wants.iter() {
+            let arrival = Arrival::Snapshot { channel: channel.clone(), snapshot: snapshot.cloned(), read };
+            if self.inboxes[shard].put(arrival).is_err() {
+                missed.add(Wants::one(shard, read));
+            }
+        }
+        missed
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

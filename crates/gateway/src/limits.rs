@@ -1,0 +1,180 @@
+//! Every bound of the gateway's shell, with its unit, its range, and what happens at it.
+//!
+//! One table makes the struct, its defaults, the settings that operators may change, and the text that
+//! `tally config default` prints. Bounds of the wire are in `tally_protocol`, those of delivery in `tally_fanout`.
+
+use std::time::Duration;
+
+/// One number that an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// The setting's name; its unit is the last word.
+    pub key: &'static str,
+    pub min: u64,
+    pub max: u64,
+    /// Unit and consequence, for people.
+    pub text: &'static str,
+    get: fn(&Limits) -> u64,
+    set: fn(&mut Limits, u64),
+}
+
+impl Bound {
+    #[must_use]
+    pub fn get(&self, limits: &Limits) -> u64 {
+        (self.get)(limits)
+    }
+
+    /// The value is within `min..=max`: the caller has checked.
+    pub(crate) fn set(&self, limits: &mut Limits, value: u64) {
+        (self.set)(limits, value);
+    }
+}
+
+macro_rules! limits {
+    ($($key:ident = $default:expr, $min:expr, $max:expr, $text:expr;)*) => {
+        /// The bounds that operators may move. All are checked to be in range when they come from settings.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $text] pub $key: u64,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        /// All of them, in the order of the flow.
+        pub const BOUNDS: &[Bound] = &[
+            $(Bound {
+                key: stringify!($key),
+                min: $min,
+                max: $max,
+                text: $text,
+                get: |limits| limits.$key,
+                set: |limits, value| limits.$key = value,
+            },)*
+        ];
+    };
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
+
+limits! {
+    connections_max = 50_000, 1, 10_000_000,
+        "Connections of this gateway, HTTP and websocket together. More: HTTP 503 with Retry-After, then closed.";
+    header_read_ms = 5 * SECOND, 100, HOUR,
+        "How long a request's headers may take, and how long a connection may idle between requests. Longer: closed.";
+    body_read_ms = 30 * SECOND, 100, HOUR,
+        "How long a request's body may take. Longer: HTTP 408, nothing is published.";
+    publish_hold_ms = 5 * SECOND, 0, 60 * SECOND,
+        "How long a publish is held while the broker is away. Longer: HTTP 503 with Retry-After.";
+    publish_bytes_max = 64 * MIB, 16 * MIB, 64 * KIB * MIB,
+        "Bytes of request bodies in memory at once. More: HTTP 503 with Retry-After, nothing is published.";
+    inbox_bytes_max = 64 * MIB, MIB, 64 * KIB * MIB,
+        "Bytes waiting for one shard. More: the record is dropped for that shard and the channel is read again.";
+    log_events_max = 16_384, 1, 16_777_216,
+        "Events in the log of one channel. More: the oldest go; a listener who is further behind gets counts.";
+    log_bytes_max = 2 * MIB, 64 * KIB, 64 * KIB * MIB,
+        "Bytes in the log of one channel. More: the oldest records go; the newest one always stays.";
+    logs_bytes_max = 256 * MIB, MIB, 1024 * KIB * MIB,
+        "Bytes in the logs of all channels of this gateway. More: the coldest channels lose all but their newest record.";
+    grace_ms = 10 * SECOND, 0, HOUR,
+        "How long a channel without listeners stays subscribed, with its log. Longer: it is forgotten.";
+    max_rate_default = 200, 1, 1_000_000,
+        "Events per second of a subscription that asked for no rate. More: it gets counts.";
+    connection_max_rate = 10_000, 1, 10_000_000,
+        "Events per second of one connection, and the highest rate that can be asked for. More: counts.";
+    subscriptions_max = 1_000, 1, 1_000_000,
+        "Subscriptions of one connection. More: an error frame; the others stay.";
+    due_age_max_ms = SECOND, 50, 60 * SECOND,
+        "How old something due to a connection may get. Older: the connection gets summaries until it has caught up.";
+    due_bytes_max = 2 * MIB, 64 * KIB, 1024 * MIB,
+        "Bytes that may be due to a connection. More: the connection gets summaries until it has caught up.";
+    heartbeat_ms = 15 * SECOND, 100, HOUR,
+        "A connection to which nothing was sent for this long gets a heartbeat; one from which nothing came, a ping.";
+    silent_ms = 45 * SECOND, 200, HOUR,
+        "A connection ends when for this long nothing came from it and its socket took no byte.";
+    frames_rate_max = 100, 1, 1_000_000,
+        "Frames per second read from one client, after a burst of ten seconds' worth. More: reading pauses.";
+    errors_max = 100, 1, 1_000_000,
+        "Frames with an error that one client may send, one being forgiven every ten seconds. More: closed with 4402.";
+    drain_ms = 25 * SECOND, 0, HOUR,
+        "How long a shutdown may take. Longer: what is still open is cut off.";
+}
+
+/// Bytes that hyper may hold of a request's head. More: HTTP 431.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a request body: a batch, and the JSON around its data. More: HTTP 413.
+pub(crate) const BODY_BYTES_MAX: usize = tally_protocol::BATCH_BYTES_MAX + 4 * 1024 * 1024;
+/// Bodies above this are read as JSON on a thread of their own, so that a shard's listeners do not wait for it.
+pub(crate) const BODY_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Refused connections that are being told so at once. More: closed without a word.
+pub(crate) const REFUSALS_MAX: usize = 64;
+/// How long a refused connection has to read why.
+pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// Connections handed to a shard that it has not picked up. More: closed without a word.
+pub(crate) const HANDOFF_MAX: usize = 1_024;
+/// Upgraded connections that a shard has not picked up. More: HTTP 503.
+pub(crate) const UPGRADES_MAX: usize = 1_024;
+/// Shards of a gateway: what one set of interest holds.
+pub(crate) const SHARDS_MAX: usize = 128;
+/// What a waiting record or snapshot is charged in a shard's inbox beside its data.
+pub(crate) const INBOX_ENTRY_BYTES: u64 = 512;
+/// Inputs that a shard takes before it writes.
+pub(crate) const INPUTS_PER_TURN: usize = 256;
+/// Writes that a shard makes before it lets its other tasks run.
+pub(crate) const WRITES_PER_TURN: usize = 512;
+
+/// Frames of one vectored write; the rest is due in the next one.
+pub(crate) const WRITE_FRAMES_MAX: usize = 64;
+/// Bytes pulled for one write: from the least to the most, doubled by each write that went out whole. A slow socket
+/// therefore holds little that grows stale.
+pub(crate) const WRITE_BYTES_MIN: usize = 16 * 1024;
+pub(crate) const WRITE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of pongs and close answers that wait for a frame boundary. More: only the newest pong is kept.
+pub(crate) const CONTROL_BYTES_MAX: usize = 4 * 1024;
+/// Bytes read from a client at once; larger messages are assembled up to the wire's limit.
+pub(crate) const READ_BYTES: usize = 1024;
+/// Unsent bytes that the kernel holds of a connection before it says that the socket is full.
+pub(crate) const NOTSENT_BYTES: u32 = 16 * 1024;
+/// How long a client has to answer a close frame. Longer: cut off.
+pub(crate) const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// How long an accepted upgrade may take to become a socket of ours. Longer: cut off.
+pub(crate) const UPGRADE_TIME: Duration = Duration::from_secs(5);
+/// Between which two moments, in ms from goodbye, clients are asked to come back; each draws its own.
+pub(crate) const RETRY_AFTER_MS: [u64; 2] = [500, 10_000];
+/// How often a shard looks at all its connections for heartbeats and silence, at most.
+pub(crate) const SCAN_TIME: Duration = Duration::from_secs(1);
+
+/// Channels of one subscribe, unsubscribe or audit call. The rest goes into the next one.
+pub(crate) const INTEREST_BATCH_MAX: usize = 512;
+/// Snapshots being read at once. The rest waits its turn; each channel waits once.
+pub(crate) const READS_MAX: usize = 64;
+/// How long to wait before asking a broker again that was away, and what it doubles up to.
+pub(crate) const RETRY_MIN: Duration = Duration::from_millis(50);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A channel that was quiet for this long is audited.
+pub(crate) const QUIET_TIME: Duration = Duration::from_secs(2);
+/// How often channels are looked at for an audit.
+pub(crate) const AUDIT_TIME: Duration = Duration::from_secs(1);
+
+/// One delivery out of so many is timed.
+pub(crate) const DELIVERY_SAMPLE: u32 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_in_range() {
+        let limits = Limits::default();
+        for bound in BOUNDS {
+            let value = bound.get(&limits);
+            assert!(bound.min <= value && value <= bound.max, "{}", bound.key);
+        }
+    }
+}

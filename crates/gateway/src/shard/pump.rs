@@ -1,0 +1,157 @@
+//! From the hub to the sockets: for each connection that is ready, one vectored write of what is due.
+//!
+//! A socket that does not take everything makes its connection blocked; the connection's own task writes the rest when
+//! there is room. No task is woken for a delivery.
+
+use super::{Shard, State};
+use crate::clock::unix_ms;
+use crate::connection::{Conn, Ending, Written};
+use crate::frames;
+use crate::interest::reads::Wants;
+use crate::interest::reconcile::Command;
+use crate::limits::{DELIVERY_SAMPLE, WRITES_PER_TURN};
+use crate::metrics::Metrics;
+use tally_fanout::{ConnId, Output, Request};
+use tally_protocol::ErrorCode;
+
+/// The codes of errors that come out of a hub, to name them in metrics.
+const ERROR_CODES: [ErrorCode; 13] = [
+    ErrorCode::BadJson,
+    ErrorCode::BadFrame,
+    ErrorCode::UnknownType,
+    ErrorCode::UnknownField,
+    ErrorCode::BinaryFrame,
+    ErrorCode::BadChannel,
+    ErrorCode::ForbiddenChannel,
+    ErrorCode::AlreadySubscribed,
+    ErrorCode::NotSubscribed,
+    ErrorCode::TooManyChannels,
+    ErrorCode::TooManySubscriptions,
+    ErrorCode::NoHistory,
+    ErrorCode::Unavailable,
+];
+
+impl Shard {
+    /// Writes what is due, and passes on what the hub asks for. Stops after a bounded number of writes, so that the
+    /// other tasks of the thread get their turn; the main loop then goes on.
+    pub(crate) fn pump(&self) {
+        let mut state = self.state.borrow_mut();
+        let mut writes = 0;
+        while writes < WRITES_PER_TURN {
+            let Some(id) = state.hub.poll_ready() else { break };
+            let Some(conn) = state.connections.get(&id).cloned() else { continue };
+            self.write_due(&mut state, id, &conn);
+            writes += 1;
+        }
+        while let Some(request) = state.hub.poll_request() {
+            self.pass_on(request);
+        }
+        let timeout = state.hub.poll_timeout();
+        let is_too_late = match (timeout, self.armed.get()) {
+            (Some(timeout), Some(armed)) => timeout < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if writes == WRITES_PER_TURN || is_too_late {
+            self.again.notify_one();
+        }
+    }
+
+    /// Writes to one connection: what is left of its last write, or what is due.
+    pub(crate) fn write(&self, id: ConnId, conn: &Conn) {
+        {
+            let mut state = self.state.borrow_mut();
+            if conn.writer.borrow().is_blocked() {
+                self.put_out(&mut state, id, conn);
+            } else {
+                self.write_due(&mut state, id, conn);
+            }
+        }
+        self.pump();
+    }
+
+    fn write_due(&self, state: &mut State, id: ConnId, conn: &Conn) {
+        let now = self.clock.now();
+        if conn.ending() == Ending::None {
+            while conn.writer.borrow().has_room() {
+                let Some(output) = state.hub.poll_output(now, id) else { break };
+                self.push(state, conn, output);
+            }
+        }
+        self.put_out(state, id, conn);
+    }
+
+    fn push(&self, state: &mut State, conn: &Conn, output: Output) {
+        if let Output::Error(error) = &output {
+            conn.note_error(error.id);
+            let code = ERROR_CODES.iter().find(|code| code.as_str() == error.code);
+            self.app.metrics.refused(code.map_or("other", |code| code.as_str()));
+        }
+        let framed = frames::output(output);
+        let mut writer = conn.writer.borrow_mut();
+        if let Some(sent_at) = framed.sent_at {
+            match state.until_sample.checked_sub(1) {
+                Some(rest) => state.until_sample = rest,
+                None => {
+                    state.until_sample = DELIVERY_SAMPLE;
+                    writer.sample(sent_at);
+                }
+            }
+        }
+        writer.push(framed.bytes, framed.form);
+    }
+
+    fn put_out(&self, state: &mut State, id: ConnId, conn: &Conn) {
+        let written = conn.writer.borrow_mut().write(|slices| conn.socket.try_write_vectored(slices));
+        let now = self.clock.now();
+        match written {
+            Ok(Written::Nothing) => {}
+            Ok(Written::Whole { bytes, forms, sample }) => {
+                state.report.count_bytes(bytes);
+                state.report.count_frames(forms);
+                if let Some(sent_at) = sample {
+                    time_delivery(&self.app.metrics, sent_at.get());
+                }
+                state.hub.handle_drained(now, id);
+                conn.note_sent(now);
+            }
+            Ok(Written::Partly { bytes }) => {
+                state.report.count_bytes(bytes);
+                state.report.count_partial_write();
+                state.hub.handle_blocked(now, id);
+                if bytes > 0 {
+                    conn.note_sent(now);
+                }
+                // Its task waits for room.
+                conn.wake();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a socket failed");
+                conn.fail();
+            }
+        }
+    }
+
+    fn pass_on(&self, request: Request) {
+        match request {
+            Request::Watch(channel) => {
+                self.interest.add(self.index, &channel);
+                self.commands.send(Command::Watch(self.index, channel));
+            }
+            Request::Unwatch(channel) => {
+                if self.interest.remove(self.index, &channel) {
+                    self.commands.send(Command::Unwatch(channel));
+                }
+            }
+            Request::Reread(channel, read) => {
+                self.commands.send(Command::Reread(channel, Wants::one(self.index, read)));
+            }
+        }
+    }
+}
+
+/// Clocks of producers may be ahead of ours: then it took no time.
+#[expect(clippy::cast_precision_loss, reason = "a number of milliseconds")]
+fn time_delivery(metrics: &Metrics, sent_ms: u64) {
+    metrics.delivery_seconds.record(unix_ms().get().saturating_sub(sent_ms) as f64 / 1e3);
+}

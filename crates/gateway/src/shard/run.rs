@@ -1,0 +1,185 @@
+//! The thread of a shard: its runtime, its main loop, and the HTTP connections that it serves.
+
+use super::Shard;
+use crate::connection;
+use crate::decision::Door;
+use crate::drain::{Drain, Step};
+use crate::http::upgrade::Upgrade;
+use crate::http::{App, Entrance, Peer, Routers};
+use crate::inbox::InboxReader;
+use crate::interest::Interest;
+use crate::interest::reconcile::Commands;
+use crate::limits::{HEAD_BYTES_MAX, INPUTS_PER_TURN, SCAN_TIME, UPGRADES_MAX};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tower::ServiceExt as _;
+
+/// Threads on which a shard reads large bodies.
+const BLOCKING_THREADS_MAX: usize = 2;
+
+/// What the gateway is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// Since this moment.
+    Draining(Instant),
+}
+
+/// An accepted socket, on its way to a shard.
+#[derive(Debug)]
+pub(crate) struct Handed {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) peer: Peer,
+}
+
+/// Where a shard gets its work from.
+pub(crate) struct Inputs {
+    pub(crate) inbox: InboxReader,
+    pub(crate) sockets: mpsc::Receiver<Handed>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    /// Connections handed to this shard that are not gone.
+    pub(crate) open: Arc<AtomicUsize>,
+}
+
+/// Starts a shard's thread. The answer comes when it has ended.
+pub(crate) fn spawn(
+    index: usize,
+    app: Arc<App>,
+    interest: Arc<Interest>,
+    commands: Commands,
+    inputs: Inputs,
+) -> io::Result<oneshot::Receiver<()>> {
+    let runtime =
+        Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+        let shard = move || Rc::new(Shard::new(index, app, interest, commands));
+        LocalSet::new().block_on(&runtime, async move { run(shard(), inputs).await });
+        runtime.shutdown_background();
+        // Whoever waited may be gone.
+        let _ = ended.send(());
+    })?;
+    Ok(end)
+}
+
+async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
+    let (upgrade, mut upgrades) = mpsc::channel(UPGRADES_MAX);
+    let routers = Rc::new(Routers::new(&Arc::new(Entrance { app: shard.app.clone(), upgrade })));
+    let mut scan = interval(scan_time(&shard));
+    scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut drain: Option<Drain> = None;
+    loop {
+        let wake = arm(&shard, drain.as_mut(), inputs.open.load(Ordering::Relaxed));
+        let Some(wake) = wake else { break };
+        let inbox_bytes = inputs.inbox.bytes();
+        tokio::select! {
+            arrivals = inputs.inbox.take(INPUTS_PER_TURN) => {
+                if arrivals.is_empty() {
+                    // Ingest is gone, and with it the gateway.
+                    break;
+                }
+                arrivals.into_iter().for_each(|arrival| shard.handle_arrival(arrival));
+            }
+            Some(handed) = inputs.sockets.recv() => {
+                spawn_local(serve(handed, routers.clone(), inputs.phase.clone(), shard.clone()));
+            }
+            Some(upgrade) = upgrades.recv() => spawn_session(&shard, upgrade),
+            () = shard.again.notified() => {}
+            () = sleep_until(wake.into()) => shard.handle_timeout(),
+            _ = scan.tick() => shard.scan(inbox_bytes),
+            changed = inputs.phase.changed(), if drain.is_none() => {
+                if changed.is_err() {
+                    break;
+                }
+                if let Phase::Draining(since) = *inputs.phase.borrow() {
+                    let time = Duration::from_millis(shard.limits().drain_ms);
+                    drain = Some(Drain::new(since, time, shard.open_connections()));
+                }
+            }
+        }
+        shard.pump();
+        // A shard with much to do lets its connections' tasks run in between.
+        yield_now().await;
+    }
+    shard.scan(0);
+}
+
+/// A panic in a session's task ends that session alone.
+fn spawn_session(shard: &Rc<Shard>, upgrade: Upgrade) {
+    spawn_local(connection::run(shard.clone(), upgrade));
+}
+
+/// When the loop has to look again by itself; `None`: the shard is drained.
+fn arm(shard: &Shard, drain: Option<&mut Drain>, open: usize) -> Option<Instant> {
+    let timeout = shard.state.borrow().hub.poll_timeout();
+    shard.armed.set(timeout);
+    let hour = || Instant::now() + Duration::from_secs(3_600);
+    let wake = timeout.map_or_else(hour, |timeout| shard.clock.instant(timeout));
+    let Some(drain) = drain else { return Some(wake) };
+    loop {
+        match drain.poll(Instant::now(), open, shard.open_connections()) {
+            Step::Goodbye(n) => shard.drain(n),
+            // Connections that close are no input of the loop; so it looks now and then.
+            Step::Wait(until) => return Some(wake.min(until).min(Instant::now() + DRAIN_LOOK_TIME)),
+            Step::Done => return None,
+        }
+    }
+}
+
+/// How often a draining shard looks whether everything is closed.
+const DRAIN_LOOK_TIME: Duration = Duration::from_millis(20);
+
+/// Often enough for a heartbeat that is due sooner than in a second.
+fn scan_time(shard: &Shard) -> Duration {
+    Duration::from_millis(shard.limits().heartbeat_ms / 4).clamp(Duration::from_millis(20), SCAN_TIME)
+}
+
+/// One HTTP connection, up to its end or its upgrade.
+async fn serve(handed: Handed, routers: Rc<Routers>, mut phase: watch::Receiver<Phase>, shard: Rc<Shard>) {
+    let stream = match TcpStream::from_std(handed.stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "a socket was lost on its way to a shard"),
+    };
+    let peer = Arc::new(handed.peer);
+    let router = match peer.door {
+        Door::Public => routers.public.clone(),
+        Door::Admin => routers.admin.clone(),
+    };
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.clone().oneshot(request)
+    });
+    let header_read = Duration::from_millis(shard.limits().header_read_ms);
+    drop(shard);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(header_read).max_buf_size(HEAD_BYTES_MAX);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "an HTTP connection failed");
+                }
+                return;
+            }
+            _ = phase.wait_for(|phase| *phase != Phase::Running), if !is_draining => {
+                is_draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
