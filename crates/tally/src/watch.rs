@@ -4,11 +4,17 @@
 //! terminal or a slow reader of the output slows the socket, and the gateway answers with counts and summaries.
 
 mod json;
+mod live;
+mod model;
 mod outcome;
 mod quit;
+mod terminal;
+mod text;
+mod view;
 
 use outcome::Outcome;
 use quit::Quit;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 use tally_client::{
@@ -83,10 +89,19 @@ async fn watch(arguments: &Arguments) -> anyhow::Result<Outcome> {
     let mut client = client(arguments)?;
     let mut quit = Quit::listen()?;
     let mut outcome = Outcome::new(&arguments.channels);
-    json::run(&mut client, &mut outcome, &mut quit).await?;
+    if arguments.json || !can_paint() {
+        json::run(&mut client, &mut outcome, &mut quit).await?;
+    } else {
+        live::run(&mut client, &mut outcome, &mut quit, &arguments.channels, arguments.rung).await?;
+    }
     // The ledgers are printed; only politeness towards the gateway is left.
     let _ = tokio::time::timeout(END_MAX, client.close()).await;
     Ok(outcome)
+}
+
+/// Whether the output is a terminal that can place a cursor.
+fn can_paint() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 fn client(arguments: &Arguments) -> anyhow::Result<Client> {

@@ -1,0 +1,1 @@
+//! Frames and ledgers for the tests of model and view.
