@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod decision;
 mod drain;
+mod embedded;
 mod frames;
 mod http;
 mod inbox;

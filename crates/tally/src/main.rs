@@ -1,8 +1,13 @@
 //! The `tally` command: serve, demo, run, publish, watch, config.
 
+mod config;
+mod demo;
 mod exit;
+mod log;
 mod publish;
 mod run;
+mod serve;
+mod settings;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -21,16 +26,25 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a command and publish each line it prints as an event.
+    /// Start a gateway
+    Serve(serve::Arguments),
+    /// Start a gateway with a few real jobs and a page that shows them live
+    Demo(demo::Arguments),
+    /// Run a command and publish each line it prints as an event
     Run(run::Arguments),
-    /// Publish NDJSON from a file or standard input.
+    /// Publish NDJSON from a file or standard input
     Publish(publish::Arguments),
-    /// Watch channels live.
+    /// Watch channels live
     Watch(watch::Arguments),
+    /// Print or check settings
+    Config(config::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::main(&arguments),
+        Command::Demo(arguments) => demo::main(arguments),
+        Command::Config(arguments) => config::main(arguments),
         Command::Run(arguments) => run::main(arguments),
         Command::Publish(arguments) => publish::main(arguments),
         Command::Watch(arguments) => watch::main(arguments),
