@@ -182,7 +182,10 @@ fn last_words(outcome: &Outcome, columns: usize) -> Vec<Line> {
             lines.push(Line::of(Tone::Caution, words));
         }
         if one.violations > 0 {
-            lines.push(Line::of(Tone::Bad, format!("  {}", plural(one.violations, "broken law"))));
+            lines.push(Line::of(
+                Tone::Bad,
+                format!("  {}", format!("the gateway broke a law, {}", plural(one.violations, "time"))),
+            ));
         }
     }
     lines

@@ -278,12 +278,14 @@ impl Model {
             let channel = &mut self.channels[index];
             channel.reset = Some((now.instant, ended_at));
             channel.known.clone_from(&frame.totals);
+            channel.rate = Rate::new(now.instant);
         }
     }
 
     fn handle_violation(&mut self, violation: &Violation, now: Now) {
-        let words = one_line(&violation.to_string());
-        self.turn(Some(&violation.channel), words.clone(), true, now);
+        let law = violation.law.as_str();
+        let words = format!("{law} on {}: {}", violation.channel, one_line(&violation.detail));
+        self.turn(Some(&violation.channel), format!("law broken: {words}"), true, now);
         self.violations += 1;
         self.violation = Some(words);
     }

@@ -92,7 +92,10 @@ fn alarms(scene: &Scene<'_>) -> Vec<Line> {
     let model = scene.model;
     let mut words = Vec::new();
     if let Some(violation) = &model.violation {
-        words.push(format!("✖ {} so far; the last: {violation}", plural(model.violations, "broken law")));
+        words.push(format!(
+            "✖ the gateway broke a law, {} so far: {violation}",
+            plural(model.violations, "time")
+        ));
     }
     match &model.link {
         Link::Down { reason, retry_at: Some(at) } => {

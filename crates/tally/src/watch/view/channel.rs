@@ -11,15 +11,17 @@ use tally_client::{Kind, Ledger};
 const PICTURE_MAX: usize = 30;
 /// Characters of an epoch: enough to see that it changed.
 const EPOCH_SHOWN: usize = 9;
-/// Columns of a kind's name, of counts, of a share in percent, of a rate, and the blanks between them.
+/// Columns of a kind's name, of a share in percent and of a rate, with the blanks before them.
 const KIND_MAX: usize = 24;
-const COUNT_WIDTH: usize = 13;
-const PERCENT_WIDTH: usize = 7;
+const PERCENT_WIDTH: usize = 8;
 const RATE_WIDTH: usize = 10;
+/// Columns of a bar: fewer say nothing, more say no more.
+const BAR_MIN: usize = 5;
+const BAR_MAX: usize = 60;
 
 pub(super) fn draw(scene: &Scene<'_>, channel: &Channel, rows: usize) -> Vec<Line> {
     let ledger = (scene.ledger)(&channel.name);
-    let mut lines = vec![rung_line(scene, channel), rate_line(scene, channel, ledger)];
+    let mut lines = vec![rung_line(scene, channel, ledger), rate_line(scene, channel, ledger)];
     let Some(ledger) = ledger else { return lines };
     let state = state_line(scene, ledger);
     // Kinds and newest things share what is left, kinds with the smaller half.
@@ -32,13 +34,19 @@ pub(super) fn draw(scene: &Scene<'_>, channel: &Channel, rows: usize) -> Vec<Lin
     lines
 }
 
-fn rung_line(scene: &Scene<'_>, channel: &Channel) -> Line {
+fn rung_line(scene: &Scene<'_>, channel: &Channel, ledger: Option<&Ledger>) -> Line {
     let (rung, why) = scene.model.rung(channel);
     match &channel.phase {
         Phase::Attached => {
             rung_sign(rung).then(Tone::Dim, format!("  {}", rung_words(rung, why, channel.max_rate)))
         }
-        Phase::Asked => Line::of(Tone::Caution, "◌ not attached"),
+        Phase::Asked => {
+            let words = match ledger {
+                Some(ledger) => format!("  goes on from seq {}", thousands(ledger.cursor().get())),
+                None => String::new(),
+            };
+            Line::of(Tone::Caution, "◌ not attached").then(Tone::Dim, words)
+        }
         Phase::Pending => {
             Line::of(Tone::Caution, "◌ pending").then(Tone::Dim, "  the gateway has no broker yet")
         }
@@ -76,7 +84,8 @@ fn kind_lines(scene: &Scene<'_>, channel: &Channel, ledger: &Ledger, rows: usize
     kinds.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.as_str().cmp(b.as_str())));
     let shown = if kinds.len() < rows { kinds.len() } else { rows.saturating_sub(2) };
     let longest = kinds.iter().map(|(kind, _)| kind.as_str().len()).max().unwrap_or(0);
-    let columns = Columns::new(longest, scene.width);
+    let highest = kinds.first().map_or(0, |(_, n)| *n);
+    let columns = Columns::new(longest, highest, scene.width);
     let mut lines = vec![columns.title()];
     if kinds.is_empty() {
         lines.push(Line::of(Tone::Dim, "no events yet"));
@@ -94,50 +103,67 @@ fn kind_lines(scene: &Scene<'_>, channel: &Channel, ledger: &Ledger, rows: usize
     lines
 }
 
-/// Columns of the table of kinds; the bar takes what is left, and goes first where that is little.
+/// Widths of the table of kinds, 0 for what has no room; the bar takes what is left.
 struct Columns {
     kind: usize,
+    count: usize,
+    percent: usize,
+    rate: usize,
     bar: usize,
 }
 
 impl Columns {
-    fn new(longest: usize, width: usize) -> Self {
+    fn new(longest: usize, highest: u64, width: usize) -> Self {
         let kind = longest.clamp(4, KIND_MAX.min((width / 3).max(4)));
-        let bar = width.saturating_sub(kind + COUNT_WIDTH + PERCENT_WIDTH + RATE_WIDTH + 2);
-        Self { kind, bar: if bar < 6 { 0 } else { bar.min(60) } }
+        let count = thousands(highest).len().max("count".len()) + 2;
+        let mut left = width.saturating_sub(kind + count);
+        let mut take = |columns: usize| {
+            let taken = if left >= columns { columns } else { 0 };
+            left -= taken;
+            taken
+        };
+        let (rate, percent) = (take(RATE_WIDTH), take(PERCENT_WIDTH));
+        let bar = left.saturating_sub(2).min(BAR_MAX);
+        Self { kind, count, percent, rate, bar: if bar < BAR_MIN { 0 } else { bar } }
     }
 
     fn title(&self) -> Line {
-        let text = format!(
-            "{:kind$}{:>COUNT_WIDTH$}  {:bar$}{:>PERCENT_WIDTH$}{:>RATE_WIDTH$}",
-            "kind",
-            "count",
-            if self.bar == 0 { "" } else { "share" },
-            "",
-            "rate",
-            kind = self.kind,
-            bar = self.bar,
-        );
-        Line::of(Tone::Dim, text)
+        let rate = if self.rate > 0 { "rate" } else { "" };
+        let share = if self.bar > 0 { "share" } else { "" };
+        let mut line = Line::of(Tone::Dim, "kind").pad_to(self.kind);
+        line.push(Tone::Dim, format!("{:>width$}", "count", width = self.count));
+        line.push(Tone::Dim, format!("  {share}"));
+        line.pad_to(self.before_rate()).then(Tone::Dim, format!("{rate:>width$}", width = self.rate))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a share is shown with one decimal")]
     fn kind(&self, kind: &str, n: u64, all: u64, rate: f64) -> Line {
         let share = n as f64 / all.max(1) as f64;
         let rate_tone = if rate > 0.0 { Tone::Plain } else { Tone::Dim };
-        Line::of(Tone::Strong, fit(kind, self.kind))
-            .pad_to(self.kind)
-            .then(Tone::Plain, format!("{:>COUNT_WIDTH$}  ", thousands(n)))
-            .then(Tone::Accent, bar(share, self.bar))
-            .pad_to(self.kind + COUNT_WIDTH + 2 + self.bar)
-            .then(Tone::Dim, format!("{:>PERCENT_WIDTH$}", percent(share)))
-            .then(rate_tone, format!("{:>RATE_WIDTH$}", per_second(rate)))
+        let mut line = Line::of(Tone::Strong, fit(kind, self.kind)).pad_to(self.kind);
+        line.push(Tone::Plain, format!("{:>width$}", thousands(n), width = self.count));
+        if self.bar > 0 {
+            line = line.then(Tone::Plain, "  ").then(Tone::Accent, bar(share, self.bar));
+        }
+        line = line.pad_to(self.before_rate() - self.percent);
+        if self.percent > 0 {
+            line.push(Tone::Dim, format!("{:>PERCENT_WIDTH$}", percent(share)));
+        }
+        if self.rate > 0 {
+            line.push(rate_tone, format!("{:>RATE_WIDTH$}", per_second(rate)));
+        }
+        line
     }
 
     fn rest(&self, kinds: usize, n: u64) -> Line {
-        let words = fit(&format!("and {kinds} more"), self.kind + 4);
-        let count = (self.kind + COUNT_WIDTH).saturating_sub(words.chars().count());
+        let words = fit(&format!("and {kinds} more"), self.kind + 3);
+        let count = (self.kind + self.count).saturating_sub(words.chars().count());
         Line::of(Tone::Dim, words).then(Tone::Dim, format!("{:>count$}", thousands(n)))
+    }
+
+    fn before_rate(&self) -> usize {
+        let bar = if self.bar > 0 { self.bar + 2 } else { 0 };
+        self.kind + self.count + bar + self.percent
     }
 }
 
@@ -152,18 +178,15 @@ fn percent(share: f64) -> String {
 }
 
 /// In eighths of a column; whatever there is shows.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "0 to 1 times a terminal's width"
+)]
 fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 1 times a terminal's width"
-    )]
     let eighths = ((share * width as f64 * 8.0).round() as usize).clamp(1, (width * 8).max(1));
-    if width == 0 {
-        return String::new();
-    }
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 

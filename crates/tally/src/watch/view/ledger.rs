@@ -5,10 +5,8 @@ use crate::watch::text::{Line, Tone, plural, thousands};
 use std::collections::BTreeMap;
 use tally_client::{Ledger, Totals, Why};
 
-/// What the lines after the first begin with, so that the sums stand below each other.
-const INDENT: usize = 8;
 /// Lines of one ledger in the picture.
-const LINES_MAX: usize = 3;
+const LINES_MAX: usize = 5;
 
 /// The four columns and what they come to.
 #[derive(Debug, Default)]
@@ -102,13 +100,12 @@ pub(in crate::watch) fn ledger_lines(name: &str, ledger: &Ledger, width: usize) 
     let mut sum = Sum::default();
     sum.add(ledger);
     let mut lines = vec![Line::of(Tone::Strong, name)];
-    let mut body = flow(Line::new().then(Tone::Dim, "  ledger").pad_to(INDENT + 2), sum.terms(), width);
-    lines.append(&mut body);
+    lines.extend(flow(Line::of(Tone::Dim, "  ledger  "), sum.terms(), width));
     lines
 }
 
 fn label(word: &str) -> Line {
-    Line::of(Tone::Strong, word).pad_to(INDENT + usize::from(word.len() >= INDENT))
+    Line::of(Tone::Strong, word).then(Tone::Plain, "  ")
 }
 
 /// Puts terms one after the other; one that does not fit begins the next line.

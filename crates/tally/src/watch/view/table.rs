@@ -11,7 +11,7 @@ use tally_client::{Ledger, Totals};
 const NAME_MAX: usize = 28;
 const NAME_MIN: usize = 8;
 /// Columns of the ladder with its name, of a reason, of a seq and of a rate, with the blanks before them.
-const RUNG_WIDTH: usize = 13;
+const RUNG_WIDTH: usize = 14;
 const WHY_WIDTH: usize = 13;
 const SEQ_WIDTH: usize = 11;
 const RATE_WIDTH: usize = 10;
