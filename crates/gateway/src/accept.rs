@@ -23,7 +23,21 @@ const NO_DESCRIPTOR_TIME: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) sockets: mpsc::Sender<Handed>,
-    pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) open: Arc<Open>,
+}
+
+/// Connections handed to a shard that are not gone.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    all: AtomicUsize,
+    public: AtomicUsize,
+}
+
+impl Open {
+    /// Those of clients and producers: what a drain waits for.
+    pub(crate) fn public(&self) -> usize {
+        self.public.load(Ordering::Relaxed)
+    }
 }
 
 /// Hands out connections; both listeners share it.
@@ -38,14 +52,18 @@ pub(crate) struct Acceptor {
 /// A connection's place in the counts, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    shard: Arc<AtomicUsize>,
+    shard: Arc<Open>,
+    door: Door,
     gateway: Arc<AtomicUsize>,
     gauge: Gauge,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.shard.fetch_sub(1, Ordering::Relaxed);
+        self.shard.all.fetch_sub(1, Ordering::Relaxed);
+        if self.door == Door::Public {
+            self.shard.public.fetch_sub(1, Ordering::Relaxed);
+        }
         self.gateway.fetch_sub(1, Ordering::Relaxed);
         self.gauge.decrement(1.0);
     }
@@ -72,7 +90,7 @@ impl Acceptor {
             match accepted {
                 Ok((stream, addr)) => self.handle(stream, addr, door),
                 Err(error) if is_of_one_connection(&error) => {
-                    tracing::debug!(%error, "a connection was lost")
+                    tracing::debug!(%error, "a connection was lost");
                 }
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections; raise the limit of open files?");
@@ -91,13 +109,16 @@ impl Acceptor {
         if let Err(error) = set_options(&stream, self.app.config.limits.silent_ms) {
             tracing::debug!(%error, "a socket does not take its options");
         }
-        let target = self.targets.iter().min_by_key(|target| target.open.load(Ordering::Relaxed));
+        let target = self.targets.iter().min_by_key(|target| target.open.all.load(Ordering::Relaxed));
         let target = target.expect("a gateway has at least one shard");
-        target.open.fetch_add(1, Ordering::Relaxed);
+        target.open.all.fetch_add(1, Ordering::Relaxed);
+        if door == Door::Public {
+            target.open.public.fetch_add(1, Ordering::Relaxed);
+        }
         self.open.fetch_add(1, Ordering::Relaxed);
         self.app.metrics.sockets.increment(1.0);
         let gauge = self.app.metrics.sockets.clone();
-        let slot = Arc::new(Slot { shard: target.open.clone(), gateway: self.open.clone(), gauge });
+        let slot = Arc::new(Slot { shard: target.open.clone(), door, gateway: self.open.clone(), gauge });
         // Out of this thread's reactor; the shard has its own.
         let Ok(stream) = stream.into_std() else { return };
         if target.sockets.try_send(Handed { stream, peer: Peer { addr, door, slot } }).is_err() {
@@ -128,7 +149,7 @@ const FULL_ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/json\r\n\
     retry-after: 5\r\n\
     connection: close\r\n\
-    content-length: 117\r\n\r\n\
+    content-length: 118\r\n\r\n\
     {\"error\":{\"code\":\"unavailable\",\"message\":\"the gateway has reached its number of connections; try again in 5 seconds\"}}";
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -1,6 +1,6 @@
 //! A gateway put together: build, run, drain.
 
-use crate::accept::{Acceptor, Target};
+use crate::accept::{Acceptor, Open, Target};
 use crate::config::Config;
 use crate::decision::Door;
 use crate::http::App;
@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tally_backplane::{Backplane, Stream};
 use tokio::net::TcpListener;
@@ -85,7 +85,7 @@ impl Gateway {
         for index in 0..app.config.shard_count() {
             let (put, inbox) = inbox(app.config.limits.inbox_bytes_max);
             let (sockets, handed) = mpsc::channel(HANDOFF_MAX);
-            let open = Arc::new(AtomicUsize::new(0));
+            let open = Arc::new(Open::default());
             let inputs = Inputs { inbox, sockets: handed, phase: phase_reader.clone(), open: open.clone() };
             let ended = shard::spawn(index, app.clone(), interest.clone(), commands.clone(), inputs);
             shards.push(ended.map_err(StartError::Shard)?);

@@ -162,7 +162,7 @@ impl Shard {
         match arrival {
             Arrival::Record(record) => hub.handle_record(now, &record),
             Arrival::Snapshot { channel, snapshot, read } => {
-                hub.handle_snapshot(now, &channel, snapshot, read)
+                hub.handle_snapshot(now, &channel, snapshot, read);
             }
             Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
         }

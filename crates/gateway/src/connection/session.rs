@@ -114,7 +114,7 @@ impl Session {
         loop {
             match poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::Message(message) => self.handle_message(message).await,
-                Turn::ReadEnd(error) => self.handle_read_end(error),
+                Turn::ReadEnd(error) => self.handle_read_end(error.as_ref()),
                 Turn::Writable => self.shard.write(self.id, &self.conn),
                 Turn::Goodbye(code) => self.say_goodbye(code),
                 Turn::Done => return,
@@ -263,7 +263,7 @@ impl Session {
         tracing::warn!(channel = %report.channel, law, detail, "a client saw a law broken");
     }
 
-    fn handle_read_end(&mut self, error: Option<WsError>) {
+    fn handle_read_end(&mut self, error: Option<&WsError>) {
         self.is_read_ended = true;
         match error {
             None => self.code = "client",

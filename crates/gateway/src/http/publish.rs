@@ -50,7 +50,7 @@ pub(super) async fn events(
     let ReadBody { bytes, .. } = body::read(app, body, BODY_BYTES_MAX).await?;
     let intake = read(app, &channel, bytes, on_error).await?;
     let skipped = (on_error == OnError::Skip).then_some((intake.skipped, intake.skipped_count));
-    let content = Content::Events(Batch::new(intake.events).map_err(refuse_batch)?);
+    let content = Content::Events(Batch::new(intake.events).map_err(|error| refuse_batch(&error))?);
     let published = publish(app, channel, content, batch).await?;
     let (skipped, skipped_count) = skipped.unzip();
     Ok(json_response(StatusCode::OK, &Answer { published, skipped, skipped_count }))
@@ -203,7 +203,7 @@ fn refuse_intake(error: IntakeError) -> Refusal {
     }
 }
 
-fn refuse_batch(error: BatchError) -> Refusal {
+fn refuse_batch(error: &BatchError) -> Refusal {
     let (status, code) = match error {
         BatchError::Empty => (StatusCode::BAD_REQUEST, ErrorCode::BadEvent),
         _ => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge),

@@ -156,7 +156,6 @@ impl Reconcile {
                 self.tell(UpstreamStatus::Down);
             }
         }
-        #[expect(clippy::cast_precision_loss, reason = "a number of channels")]
         self.metrics.interest_channels.set(self.interest.len() as f64);
     }
 

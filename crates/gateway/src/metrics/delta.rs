@@ -103,7 +103,6 @@ fn grow(counter: &Counter, told: u64, now: u64) {
 }
 
 /// Gauges are sums over shards, so each shard adds how its own part has changed.
-#[expect(clippy::cast_precision_loss, reason = "gauges are f64, exact below 2^53")]
 fn shift(gauge: &Gauge, told: u64, now: u64) {
     if now >= told {
         gauge.increment((now - told) as f64);

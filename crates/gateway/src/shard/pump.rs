@@ -151,7 +151,6 @@ impl Shard {
 }
 
 /// Clocks of producers may be ahead of ours: then it took no time.
-#[expect(clippy::cast_precision_loss, reason = "a number of milliseconds")]
 fn time_delivery(metrics: &Metrics, sent_ms: u64) {
     metrics.delivery_seconds.record(unix_ms().get().saturating_sub(sent_ms) as f64 / 1e3);
 }

@@ -1,6 +1,7 @@
 //! The thread of a shard: its runtime, its main loop, and the HTTP connections that it serves.
 
 use super::Shard;
+use crate::accept::Open;
 use crate::connection;
 use crate::decision::Door;
 use crate::drain::{Drain, Step};
@@ -18,7 +19,6 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -50,8 +50,7 @@ pub(crate) struct Inputs {
     pub(crate) inbox: InboxReader,
     pub(crate) sockets: mpsc::Receiver<Handed>,
     pub(crate) phase: watch::Receiver<Phase>,
-    /// Connections handed to this shard that are not gone.
-    pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) open: Arc<Open>,
 }
 
 /// Starts a shard's thread. The answer comes when it has ended.
@@ -82,7 +81,7 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
     scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut drain: Option<Drain> = None;
     loop {
-        let wake = arm(&shard, drain.as_mut(), inputs.open.load(Ordering::Relaxed));
+        let wake = arm(&shard, drain.as_mut(), inputs.open.public());
         let Some(wake) = wake else { break };
         let inbox_bytes = inputs.inbox.bytes();
         tokio::select! {
@@ -122,14 +121,15 @@ fn spawn_session(shard: &Rc<Shard>, upgrade: Upgrade) {
     spawn_local(connection::run(shard.clone(), upgrade));
 }
 
-/// When the loop has to look again by itself; `None`: the shard is drained.
-fn arm(shard: &Shard, drain: Option<&mut Drain>, open: usize) -> Option<Instant> {
+/// When the loop has to look again by itself; `None`: the shard is drained. Operators' requests do not hold a drain up.
+fn arm(shard: &Shard, drain: Option<&mut Drain>, public: usize) -> Option<Instant> {
     let timeout = shard.state.borrow().hub.poll_timeout();
     shard.armed.set(timeout);
     let hour = || Instant::now() + Duration::from_secs(3_600);
     let wake = timeout.map_or_else(hour, |timeout| shard.clock.instant(timeout));
     let Some(drain) = drain else { return Some(wake) };
     loop {
+        let open = public + shard.state.borrow().connections.len();
         match drain.poll(Instant::now(), open, shard.open_connections()) {
             Step::Goodbye(n) => shard.drain(n),
             // Connections that close are no input of the loop; so it looks now and then.
@@ -154,7 +154,8 @@ async fn serve(handed: Handed, routers: Rc<Routers>, mut phase: watch::Receiver<
         Err(error) => return tracing::debug!(%error, "a socket was lost on its way to a shard"),
     };
     let peer = Arc::new(handed.peer);
-    let router = match peer.door {
+    let door = peer.door;
+    let router = match door {
         Door::Public => routers.public.clone(),
         Door::Admin => routers.admin.clone(),
     };
@@ -167,7 +168,8 @@ async fn serve(handed: Handed, routers: Rc<Routers>, mut phase: watch::Receiver<
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(header_read).max_buf_size(HEAD_BYTES_MAX);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
-    let mut is_draining = false;
+    // Operators are answered to the end.
+    let mut is_draining = door == Door::Admin;
     loop {
         tokio::select! {
             result = connection.as_mut() => {
