@@ -98,10 +98,13 @@ impl Builder {
     }
 
     /// Starts a producer to the gateway at `url` (`http://` or `https://`, with a path in front where a proxy needs
-    /// one). When it returns, settings and URL are valid; nothing has been sent. To be called within a tokio runtime.
+    /// one). When it returns, settings and URL are valid; nothing has been sent.
     ///
     /// # Errors
     /// [`ConnectError`] names the setting or what is wrong with the URL.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn connect(self, url: &str) -> Result<Producer, ConnectError> {
         self.settings.check()?;
         let key = self.publish_key.as_ref().map(|Secret(key)| key.as_str());
@@ -109,10 +112,13 @@ impl Builder {
         Ok(Producer::start(self.settings, Transport::Http(Box::new(http))))
     }
 
-    /// Starts a producer straight into a backplane of this process. To be called within a tokio runtime.
+    /// Starts a producer straight into a backplane of this process.
     ///
     /// # Errors
     /// [`SettingError`] names the setting.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn over(self, backplane: Arc<dyn Backplane>) -> Result<Producer, SettingError> {
         self.settings.check()?;
         Ok(Producer::start(self.settings, Transport::Direct(backplane)))

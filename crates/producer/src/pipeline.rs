@@ -156,17 +156,18 @@ impl Pipeline {
         let (_, name) = self.agenda.first_due().filter(|(at, _)| *at <= now)?;
         let name = name.clone();
         let channel = self.channels.get_mut(&name).expect("the agenda lists channels that are there");
-        let attempt = match channel.sent.take() {
+        let mut attempt = match channel.sent.take() {
             Some(sent) => retry(now, channel, sent, &mut self.room, &self.settings),
             None => first_attempt(now, channel),
         };
-        if attempt.doubt_since.is_none() && channel.identity.is_stale(now) {
-            channel.identity = Identity::draw(&self.settings.name, &mut self.random);
+        // A batch in doubt keeps what it was sent with; any other goes out as what the broker accepts now.
+        if attempt.doubt_since.is_none() {
+            if channel.identity.is_stale(now) {
+                channel.identity = Identity::draw(&self.settings.name, &mut self.random);
+            }
+            attempt.batch = channel.identity.next_batch();
         }
         let sent = channel.sent.insert(attempt);
-        if sent.doubt_since.is_none() {
-            sent.batch = channel.identity.next_batch();
-        }
         let ticket = Ticket { channel: name.clone(), span_no: sent.span_no, attempt: sent.attempt };
         let attempt =
             Attempt { ticket, batch: sent.batch.clone(), content: Arc::clone(&sent.sealed.content) };

@@ -20,6 +20,9 @@ use tally_protocol::{ChannelName, Event};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+/// Stands in for a deadline that no clock can hold: 30 years.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
 /// Publishes events. Clones share one buffer, one order per channel and one account.
 ///
 /// Events of one channel are published in the order in which `publish` accepted them, each at most once.
@@ -40,20 +43,26 @@ struct Handle {
 impl Producer {
     /// A producer with the default settings to the gateway at `url` (`http://` or `https://`).
     ///
-    /// When it returns, the URL is well formed; nothing has been sent, and nobody has answered yet. To be called within a tokio
-    /// runtime, on which it works from then on.
+    /// When it returns, the URL is well formed; nothing has been sent, and nobody has answered yet. It works on the
+    /// tokio runtime that it is called in, from then on.
     ///
     /// # Errors
     /// [`ConnectError`] where the URL cannot be published to.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::builder().connect(url)
     }
 
-    /// A producer with the default settings straight into a backplane of this process. To be called within a tokio
-    /// runtime, on which it works from then on.
+    /// A producer with the default settings straight into a backplane of this process. It works on the tokio runtime
+    /// that it is called in, from then on.
     ///
     /// # Errors
     /// Never with the default settings.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn over(backplane: Arc<dyn Backplane>) -> Result<Self, SettingError> {
         Self::builder().over(backplane)
     }
@@ -119,7 +128,10 @@ impl Producer {
     /// `closed`. Further calls, by other clones, return the account at that moment. Cancelled, the producer ends in
     /// the background by the same deadline.
     pub async fn close(self, within: Duration) -> Closed {
-        self.handle.shared.step(|pipeline, now| pipeline.handle_close(now, now + within));
+        self.handle.shared.step(|pipeline, now| {
+            let deadline = now.checked_add(within).unwrap_or(now + FAR);
+            pipeline.handle_close(now, deadline);
+        });
         self.handle.shared.wake();
         let driver = self.handle.driver.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(driver) = driver
@@ -158,6 +170,6 @@ impl Drop for Handle {
 }
 
 #[cfg(test)]
-mod model;
+mod model_tests;
 #[cfg(test)]
 mod tests;

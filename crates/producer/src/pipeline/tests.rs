@@ -365,6 +365,37 @@ fn what_surely_was_not_published_is_tried_for_as_long_as_it_takes() {
 }
 
 #[test]
+fn a_batch_in_doubt_keeps_its_identity_past_the_age_of_others() {
+    let mut bench = Bench::new(|settings| settings.batch_events_max = 1);
+    bench.bulk("a", 1);
+    let first = bench.send_one();
+    bench.accept(&first);
+    bench.pass(IDENTITY_AGE_MAX - SECOND).bulk("a", 1);
+    let second = bench.send_one();
+    bench.answer(&second, &perhaps());
+    let retry = bench.pass(RETRY_WINDOW / 2).send_one();
+    assert_eq!((&retry.batch, retry.batch.number), (&second.batch, 2));
+    bench.accept(&retry);
+    // It may have been accepted half a minute ago, which is not long enough to begin anew.
+    bench.bulk("a", 1);
+    let third = bench.send_one();
+    assert_eq!((&third.batch.producer, third.batch.number), (&first.batch.producer, 3));
+}
+
+#[test]
+fn a_batch_that_may_have_been_accepted_long_ago_is_the_last_of_its_identity() {
+    let mut bench = Bench::new(|settings| settings.batch_events_max = 1);
+    bench.bulk("a", 2);
+    let first = bench.send_one();
+    bench.answer(&first, &perhaps());
+    let retry = bench.pass(IDENTITY_AGE_MAX).send_one();
+    bench.accept(&retry);
+    let second = bench.send_one();
+    assert_ne!(second.batch.producer, first.batch.producer);
+    assert_eq!(second.batch.number, 1);
+}
+
+#[test]
 fn retry_after_is_waited_for() {
     let mut bench = Bench::new(|_| {});
     bench.bulk("a", 1);
@@ -467,20 +498,20 @@ fn the_newest_state_event_goes_with_the_counts() {
 
 #[test]
 fn counting_ends_when_a_quarter_is_free() {
-    let mut bench = small();
+    let mut bench = Bench::new(|settings| {
+        settings.buffer_bytes_max = 64 * 1024;
+        settings.batch_events_max = 1;
+        settings.in_flight_max = 1;
+    });
     fill(&mut bench);
-    let full = bench.pipeline.stats().buffer_bytes;
-    bench.pass(BATCH_AGE);
     while bench.pipeline.room.is_counting() {
-        assert!(bench.pipeline.stats().buffer_bytes > full / 2);
-        let counted = bench.pipeline.stats().waiting;
+        assert!(bench.pipeline.stats().buffer_bytes > 48 * 1024);
         bench.bulk("a", 1);
-        assert_eq!(bench.pipeline.stats().waiting, counted + 1);
-        for attempt in bench.send() {
-            bench.accept(&attempt);
-        }
+        assert!(bench.pipeline.channels["a"].queue.iter().all(Span::is_counts));
+        let attempt = bench.send_one();
+        bench.accept(&attempt);
     }
-    assert!(bench.pipeline.stats().buffer_bytes <= 48 * 1024);
+    assert!((32 * 1024..=48 * 1024).contains(&bench.pipeline.stats().buffer_bytes));
 }
 
 #[test]
@@ -509,6 +540,11 @@ fn counts_are_bounded_by_channels_and_by_bytes() {
     // What is counted already takes no more room.
     bench.bulk("b", 1_000);
     assert!(!bench.pipeline.channels.contains_key("c"));
+    // What is published makes room, here the place of channel `b`.
+    let attempts = bench.pass(BATCH_AGE).send();
+    bench.accept(attempts.iter().find(|attempt| attempt.ticket.channel.as_str() == "b").unwrap());
+    assert!(bench.pipeline.room.is_counting());
+    bench.bulk("c", 1);
 }
 
 #[test]

@@ -65,11 +65,8 @@ impl Http {
         connections_max: usize,
     ) -> Result<Self, UrlError> {
         let invalid = |reason: &str| UrlError::Invalid(url.to_owned(), reason.to_owned());
-        let lower = url.to_ascii_lowercase();
-        if ["redis:", "rediss:", "valkey:", "valkeys:", "redis-", "unix:"]
-            .iter()
-            .any(|s| lower.starts_with(s))
-        {
+        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        if scheme.starts_with("redis") || scheme.starts_with("valkey") {
             return Err(UrlError::Redis);
         }
         let parts = url.parse::<Uri>().map_err(|error| invalid(&error.to_string()))?.into_parts();
