@@ -110,6 +110,10 @@ async fn publish(arguments: Arguments) -> anyhow::Result<u8> {
         () = tell_until_refused(&mut notices, &progress) => {}
         never = progress.show() => match never {},
     }
+    // Those that come with the end say no more than that it came.
+    while let Ok(notice) = notices.try_recv() {
+        progress.say(&notice.to_string());
+    }
     let closed = producer.close(Duration::ZERO).await;
     let Feed { channel, receipts, skipped, .. } = feed;
     let position = receipts.into_position();
