@@ -184,7 +184,7 @@ fn last_words(outcome: &Outcome, columns: usize) -> Vec<Line> {
         if one.violations > 0 {
             lines.push(Line::of(
                 Tone::Bad,
-                format!("  {}", format!("the gateway broke a law, {}", plural(one.violations, "time"))),
+                format!("  the gateway broke a law, {}", plural(one.violations, "time")),
             ));
         }
     }

@@ -333,7 +333,7 @@ mod tests {
         assert_eq!(line.clone().cut(9).plain(), "tally 漢…");
         assert_eq!(line.clone().cut(8).plain(), "tally …");
         assert_eq!(line.clone().cut(5).plain(), "tall…");
-        assert_eq!(line.clone().cut(0).plain(), "");
+        assert_eq!(line.cut(0).plain(), "");
         assert_eq!(Line::of(Tone::Plain, "ab").with_right(Line::of(Tone::Dim, "yz"), 8).plain(), "ab    yz");
         assert_eq!(Line::of(Tone::Plain, "ab").with_right(Line::of(Tone::Dim, "yz"), 5).plain(), "ab");
         assert_eq!(fit("abcdef", 4), "abc…");

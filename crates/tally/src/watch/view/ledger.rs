@@ -49,7 +49,7 @@ impl Sum {
             term("+ ", "counted", self.counted.values().sum(), &whys(&self.counted)),
             term("+ ", "summarised", self.summarised.values().sum(), &whys(&self.summarised)),
             Line::of(Tone::Dim, "= ").then(Tone::Strong, thousands(self.total())),
-            Line::of(tone, sign).then(tone, format!(" cursor {}", thousands(self.cursor))),
+            Line::of(tone, format!("{sign} cursor {}", thousands(self.cursor))),
         ]
     }
 }

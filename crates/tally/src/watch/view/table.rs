@@ -30,8 +30,8 @@ pub(super) fn draw(scene: &Scene<'_>, channels: &[Channel], rows: usize) -> Vec<
     if channels.len() > shown {
         let rest = &channels[shown..];
         let rate: f64 = rest.iter().map(|one| one.rate.sum(scene.model.rung(one).0, scene.now.instant)).sum();
-        let words =
-            format!("and {}, together {}", plural(rest.len() as u64, "more channel"), per_second(rate));
+        let together = if rate > 0.0 { format!(", together {}", per_second(rate)) } else { String::new() };
+        let words = format!("and {}{together}", plural(rest.len() as u64, "more channel"));
         lines.push(Line::of(Tone::Dim, words));
     }
     lines
