@@ -54,6 +54,11 @@ pub(crate) struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
+Input:
+  one JSON value per line, at most 1 MiB. An object with kind and no key beyond kind, class, data and
+  at is the event; any other value is the data of one, whose kind is its field event, kind, type or
+  status (then of class state), else message. Blank lines are left out.
+
 Exit status:
   0 all that was read is published (bad lines that were skipped are not counted as read);
   1 a bad line, or something was refused, not sent, or is unknown; 130 interrupted, 143 terminated.";

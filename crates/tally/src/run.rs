@@ -73,6 +73,10 @@ Events:
                 or status; with kind and no key beyond kind, class, data and at, it is the event
   run_finished  class state: as run_started, with exit_code, signal, duration_ms
 
+Output is passed on raw and at once. Trouble in publishing never stops, breaks or slows the command:
+what the gateway does not take in time is published as counts or not at all, and told at the end.
+A signal sent to tally alone is passed on to the command, which has Ctrl-C from the terminal itself.
+
 Exit status:
   that of the command; 128 and the signal's number if a signal ended it; 127 if it was not found,
   126 if it could not be executed, 125 if tally itself could not begin.";
