@@ -160,6 +160,3 @@ impl Conn {
         taken
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,3 +1,5 @@
+//! Settings from each source, what later ones win, and what each error says.
+
 use super::*;
 
 fn load(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
