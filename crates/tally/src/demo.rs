@@ -1,5 +1,6 @@
 //! `tally demo`: a gateway, a few real commands through `tally run`, and a page that shows them live.
 
+mod audience;
 mod jobs;
 
 use crate::serve::{self, Started};
@@ -7,6 +8,7 @@ use jobs::JOBS;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tally_gateway::Config;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 #[derive(Debug, clap::Args)]
@@ -19,9 +21,11 @@ pub(crate) struct Arguments {
     admin: SocketAddr,
 }
 
-pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     crate::log::start("warn")?;
-    let config = Config { listen: free(arguments.listen), admin: free(arguments.admin), ..Config::default() };
+    // One thread, so that every page shares the log which the demo's own listener keeps.
+    let (listen, admin) = (free(arguments.listen), free(arguments.admin));
+    let config = Config { listen, admin, shards: 1, ..Config::default() };
     serve::runtime()?.block_on(demo(config))
 }
 
@@ -38,8 +42,10 @@ async fn demo(config: Config) -> anyhow::Result<ExitCode> {
     let url = format!("http://{}", gateway.listen_addr());
     introduce(&url, gateway.admin_addr());
     let mut running = JoinSet::new();
+    let (started, starts) = mpsc::channel(JOBS.len());
+    running.spawn(audience::listen(url.clone(), starts));
     for job in &JOBS {
-        running.spawn(job.repeat(url.clone()));
+        running.spawn(job.repeat(url.clone(), started.clone()));
     }
     let failed = tokio::select! {
         _ = signal => None,
@@ -62,11 +68,11 @@ fn introduce(url: &str, admin: SocketAddr) {
     println!("\n  Tally is live:  {url}/\n");
     println!("  Open it in a browser. These are real commands of this machine, each through `tally run`:\n");
     for job in &JOBS {
-        println!("    job:{:<12} {}", format!("{}-1", job.name), job.about);
+        println!("    {:<16} {}", job.channel(1), job.about);
     }
     println!("\n  In another terminal:\n");
-    println!("    {this} watch --gateway {url} --last 20 job:{}-1", JOBS[0].name);
-    println!("    curl {url}/v1/channels/job:{}-1", JOBS[2].name);
+    println!("    {this} watch --gateway {url} --last 20 {}", JOBS[0].channel(1));
+    println!("    curl {url}/v1/channels/{}", JOBS[2].channel(1));
     println!("    curl -d '{{\"kind\":\"hello\"}}' {url}/v1/channels/job:mine/events");
     println!("    curl http://{admin}/metrics\n");
     println!("  Everything is in this process's memory. Ctrl-C ends it.\n");

@@ -43,7 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::main(&arguments),
-        Command::Demo(arguments) => demo::main(arguments),
+        Command::Demo(arguments) => demo::main(&arguments),
         Command::Config(arguments) => config::main(arguments),
         Command::Run(arguments) => run::main(arguments),
         Command::Publish(arguments) => publish::main(arguments),
