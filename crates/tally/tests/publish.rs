@@ -160,12 +160,14 @@ fn a_gateway_that_says_no_ends_it() {
 
 #[test]
 fn what_is_not_published_in_time_is_told() {
-    for (answers, told) in [(Answers::Never, "3 unknown, 0 refused"), (Answers::Status(503), "3 not sent")] {
+    // At the deadline an attempt may be under way, with a gateway that has no broker just as with one that is silent.
+    let told = ["3 unknown, 0 refused", "0 unknown, 0 refused, 3 not sent"];
+    for (answers, told) in [(Answers::Never, &told[..1]), (Answers::Status(503), &told[..])] {
         let gateway = Gateway::start(answers);
         let done = publish(&gateway, &["--flush-within", "500ms"], b"1\n2\n3\n");
         let lines = stderr(&done);
         assert_eq!(done.status.code(), Some(1));
-        assert!(lines.last().unwrap().contains(told), "{lines:?}");
+        assert!(told.iter().any(|told| lines.last().unwrap().contains(told)), "{lines:?}");
     }
 }
 

@@ -257,14 +257,17 @@ fn a_gateway_that_is_away_changes_nothing_but_one_line_at_the_end() {
 
 #[test]
 fn a_gateway_that_says_no_is_told_and_the_command_goes_on() {
-    for (status, told) in [(401, "were refused"), (503, "were not sent")] {
+    // What has no broker is asked again until the deadline, and may be asked at that very moment.
+    let cases =
+        [(401, "60s", &["1004 of 1004 events were refused"][..]), (503, "500ms", &["not sent", "perhaps"])];
+    for (status, within, told) in cases {
         let gateway = Gateway::start(Answers::Status(status));
-        let done = output(tally(&gateway.url).args(["--flush-within", "500ms", "--", "seq", "1000"]));
+        let done = output(tally(&gateway.url).args(["--flush-within", within, "--", "seq", "1000"]));
         assert!(done.status.success());
         assert_eq!(text(&done.stdout).lines().count(), 1000);
         let stderr = text(&done.stderr);
         let last = stderr.lines().last().unwrap();
-        assert!(last.starts_with("tally: 1004 of 1004 events ") && last.contains(told), "{stderr}");
+        assert!(last.contains(" of 1004 events ") && told.iter().any(|told| last.contains(told)), "{stderr}");
         assert!(last.contains("not today") || status == 503, "{stderr}");
         assert!(stderr.lines().count() <= 2, "one line at first and one at the end:\n{stderr}");
     }
@@ -387,18 +390,23 @@ impl Typed {
     }
 }
 
+const INTERRUPTS: usize = 50;
+
 #[test]
 fn what_a_terminal_sends_reaches_the_command_once() {
     let gateway = Gateway::start(Answers::Published);
     let mut typed = Typed::start(&gateway, &[], SIGNALLED);
     typed.wait_for("ready");
-    typed.keys.write_all(b"\x03").unwrap();
-    typed.wait_for("^CINT");
+    // A second one that comes too soon after the first is one with it: so it is tried many times.
+    for _ in 0..INTERRUPTS {
+        typed.keys.write_all(b"\x03").unwrap();
+        typed.wait_for("^CINT");
+    }
     kill(pid(&typed.child), Signal::SIGTERM).unwrap();
     typed.wait_for("TERM");
     assert_eq!(typed.end().code(), Some(7));
-    let lines = gateway.lines("job:1");
-    assert_eq!(lines[1..lines.len() - 1], strings(&["ready", "INT", "TERM"], "stdout"));
+    let interrupts = gateway.lines("job:1").iter().filter(|(_, data)| data == "\"INT\"").count();
+    assert_eq!(interrupts, INTERRUPTS);
 }
 
 #[test]
