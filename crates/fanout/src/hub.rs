@@ -5,6 +5,7 @@
 //! nothing here waits, and an event costs nothing for listeners that are not at `full`.
 
 mod attach;
+mod audit;
 mod clock;
 mod deliver;
 mod intake;
@@ -19,6 +20,7 @@ use crate::session::{ConnId, Connection};
 use crate::slab::Slab;
 use crate::subscription::Subscription;
 use crate::time::Time;
+pub use audit::{Audit, ChannelAudit};
 use clock::Timer;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use tally_protocol::{ChannelName, FrameError, Rung, TickMs, UnixMs, UpstreamStatus};

@@ -73,6 +73,10 @@ impl Entry {
         }
     }
 
+    pub(crate) fn is_record(&self) -> bool {
+        matches!(self.body, Body::Record(_))
+    }
+
     /// Payloads that the log holds; a gap holds none.
     fn events(&self) -> u64 {
         match &self.body {

@@ -95,7 +95,10 @@ impl Hub {
         let why = self.effective_why(sub);
         let held = &mut self.subs[sub];
         held.jump_why = why;
-        held.replay = None;
+        if held.replay.take().is_some() {
+            // The log from the replay's start on does not follow the cursor: back at full, it would be a jump.
+            held.next = self.channels[held.channel].log.base() - 1;
+        }
         held.free_until = Seq::ZERO;
         let owed = std::mem::take(&mut held.owed);
         let (conn, channel, cursor) = (held.conn, held.channel, held.cursor);
