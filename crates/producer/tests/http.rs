@@ -224,6 +224,30 @@ async fn whatever_leaves_a_batch_without_a_result_is_followed_by_the_same_batch(
     }
 }
 
+/// What a refusal means depends on the attempt before it: was it surely not published, or perhaps?
+#[tokio::test]
+async fn a_refusal_settles_nothing_after_an_attempt_in_doubt() {
+    let refusal = Step::Answer(403, "", r#"{"error":{"code":"forbidden","message":"no"}}"#);
+    let in_doubt = [
+        Step::Answer(504, "", ""),
+        Step::Answer(502, "", ""),
+        Step::Answer(200, "", "{}"),
+        Step::Drop,
+        Step::PublishAndDrop,
+        Step::PublishAndBreakOff,
+    ];
+    for step in in_doubt {
+        let (_server, url) = Server::start(&[step.clone(), refusal.clone()]).await;
+        let producer = Producer::connect(&url).unwrap();
+        assert!(matches!(outcome(&publish(&producer)).await, Outcome::Unknown { .. }), "{step:?}");
+    }
+    for status in [503, 429] {
+        let (_server, url) = Server::start(&[Step::Answer(status, "", ""), refusal.clone()]).await;
+        let producer = Producer::connect(&url).unwrap();
+        assert!(matches!(outcome(&publish(&producer)).await, Outcome::Refused { .. }), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_told_and_the_next_batch_takes_the_number() {
     let refusal = r#"{"error":{"code":"body_too_large","message":"send it as several"}}"#;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request, Response, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::{Client, Error, connect::HttpConnector};
@@ -148,14 +148,10 @@ impl Http {
 async fn read_answer(response: Response<Incoming>) -> Answer {
     let (head, body) = response.into_parts();
     let retry_after = retry_after(&head.headers);
-    match Limited::new(body, ANSWER_BYTES_MAX).collect().await {
-        Ok(body) => answer::read(head.status, retry_after, &body.to_bytes()),
-        // The status alone is enough, unless it is the body that says what was published.
-        Err(error) if head.status.is_success() => {
-            Answer::Perhaps { message: format!("the answer broke off: {error}").into() }
-        }
-        Err(_) => answer::read(head.status, retry_after, &Bytes::new()),
-    }
+    // Without its body the status alone has to do, which says nothing of what was published.
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    let body = body.map(Collected::to_bytes).unwrap_or_default();
+    answer::read(head.status, retry_after, &body)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
