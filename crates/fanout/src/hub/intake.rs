@@ -215,7 +215,8 @@ impl Hub {
                 }
                 Some(_) | None => self.restart(channel, Some(snapshot)),
             },
-            None => self.skip_to(channel, snapshot, now),
+            None if snapshot.seq > Seq::ZERO => self.skip_to(channel, snapshot, now),
+            None => self.begin(channel, snapshot),
         }
     }
 

@@ -29,8 +29,8 @@ pub(crate) struct Listener {
     pub(crate) free_since: u64,
     pub(crate) bucket: laws::Bucket,
     throttled_at: Option<u64>,
-    /// The tick of the newest frame on a grid.
-    pub(crate) ticked: Option<u64>,
+    /// The grid and tick of the newest frame that comes once a tick.
+    pub(crate) ticked: Option<(u64, u64)>,
 }
 
 impl Listener {
@@ -246,10 +246,10 @@ impl Listener {
 
     fn once_a_tick(&mut self, grid_ms: u64, now: u64) -> Checked {
         let tick = now / (grid_ms * 1_000);
-        if self.ticked.is_some_and(|before| tick <= before) {
+        if self.ticked.is_some_and(|(grid, before)| grid == grid_ms && tick <= before) {
             return Err(format!("{}: two frames in one tick of {grid_ms} ms", self.channel));
         }
-        self.ticked = Some(tick);
+        self.ticked = Some((grid_ms, tick));
         Ok(())
     }
 
