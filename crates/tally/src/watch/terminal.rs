@@ -11,6 +11,11 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, queue};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether there is something to give back: once is enough, for a second time would move the cursor into what was said
+/// since.
+static HELD: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
 pub(super) struct Terminal {
@@ -39,6 +44,7 @@ impl Terminal {
     pub(super) fn hold() -> io::Result<Self> {
         let (columns, rows) = size()?;
         enable_raw_mode()?;
+        HELD.store(true, Ordering::Relaxed);
         // From here on the drop gives it back, whatever fails.
         let terminal = Self {
             colours: Colours::from_environment(),
@@ -108,6 +114,9 @@ impl Drop for Terminal {
 }
 
 fn give_back() {
+    if !HELD.swap(false, Ordering::Relaxed) {
+        return;
+    }
     let mut out = Vec::new();
     // A terminal that went away needs nothing back.
     let _ = queue!(out, EndSynchronizedUpdate, ResetColor, SetAttribute(Attribute::Reset), cursor::Show);

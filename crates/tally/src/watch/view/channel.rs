@@ -177,7 +177,7 @@ fn percent(share: f64) -> String {
     format!("{shown:.1} %")
 }
 
-/// In eighths of a column; whatever there is shows.
+/// In halves of a column; whatever there is shows.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -185,9 +185,8 @@ fn percent(share: f64) -> String {
     reason = "0 to 1 times a terminal's width"
 )]
 fn bar(share: f64, width: usize) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = ((share * width as f64 * 8.0).round() as usize).clamp(1, (width * 8).max(1));
-    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+    let halves = ((share * width as f64 * 2.0).round() as usize).clamp(1, (width * 2).max(1));
+    format!("{}{}", "━".repeat(halves / 2), if halves % 2 == 1 { "╸" } else { "" })
 }
 
 fn state_line(scene: &Scene<'_>, ledger: &Ledger) -> Vec<Line> {

@@ -48,8 +48,9 @@ impl Sum {
             term("+ ", "full", self.full, ""),
             term("+ ", "counted", self.counted.values().sum(), &whys(&self.counted)),
             term("+ ", "summarised", self.summarised.values().sum(), &whys(&self.summarised)),
-            Line::of(Tone::Dim, "= ").then(Tone::Strong, thousands(self.total())),
-            Line::of(tone, format!("{sign} cursor {}", thousands(self.cursor))),
+            Line::of(Tone::Dim, "= ")
+                .then(Tone::Strong, format!("{} ", thousands(self.total())))
+                .then(tone, format!("{sign} cursor {}", thousands(self.cursor))),
         ]
     }
 }

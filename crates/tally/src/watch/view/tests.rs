@@ -44,9 +44,9 @@ fn one_channel() {
  514/s     ▁█                                        seq 1,147  epoch 7f3a9c12…
 
  kind         count  share                                                 rate
- ok           1,120  ███████████████████████████████████████   97.6 %     500/s
- changed         26  ▉                                          2.3 %      13/s
- run_started      1  ▏                                          0.1 %     0.5/s
+ ok           1,120  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━   97.6 %     500/s
+ changed         26  ━                                          2.3 %      13/s
+ run_started      1  ╸                                          0.1 %     0.5/s
 
  state ◆ run_started  2 s ago  {"command":"make"}
 
@@ -84,8 +84,8 @@ fn one_channel_in_a_narrow_terminal() {
  ──────────────────────────────────────
  ledger  attached 120 + full 3
          + counted 1,024 (throttled)
-         + summarised 0 = 1,147
-         ✓ cursor 1,147
+         + summarised 0
+         = 1,147 ✓ cursor 1,147
  q quit  space pause  f full  c counts…
 "#;
     assert_eq!(picture(&throttled(), 40, 18), wanted);
@@ -138,8 +138,8 @@ fn several_channels() {
 
 
  ──────────────────────────────────────────────────────────────────────────────────────────────────
- ledgers  attached 1,204,120 + full 0 + counted 0 + summarised 30,000 (backpressure) = 1,234,120
-          ✓ cursor 1,234,120 (1 channel not attached)
+ ledgers  attached 1,204,120 + full 0 + counted 0 + summarised 30,000 (backpressure)
+          = 1,234,120 ✓ cursor 1,234,120 (1 channel not attached)
  q quit  space pause  f full  c counts  s summary
 "#;
     assert_eq!(picture(&several(), 100, 20), wanted);
