@@ -11,7 +11,6 @@ use crate::interest::{Interest, audit};
 use crate::limits::HANDOFF_MAX;
 use crate::shard::{self, Inputs, Phase};
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tally_backplane::{Backplane, Stream};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout_at};
 
@@ -47,7 +46,8 @@ pub struct Running {
     admin_addr: SocketAddr,
     app: Arc<App>,
     phase: watch::Sender<Phase>,
-    shards: Vec<oneshot::Receiver<()>>,
+    /// Each is closed when its thread has ended.
+    shards: Vec<mpsc::Receiver<()>>,
     tasks: JoinSet<()>,
 }
 
@@ -92,7 +92,6 @@ impl Gateway {
             inboxes.push(put);
             targets.push(Target { sockets, open });
         }
-        app.shards_alive.store(shards.len(), Ordering::Relaxed);
 
         let mut tasks = JoinSet::new();
         let ingest = Ingest {
@@ -139,13 +138,8 @@ impl Running {
 
     /// Ends when a shard's thread has ended, which only a defect can cause before [`Running::shutdown`]: the process
     /// should end then, and be started anew.
-    pub fn failed(&mut self) -> impl Future<Output = ()> + '_ {
-        let app = self.app.clone();
-        async move {
-            let ends = self.shards.iter_mut().map(|end| Box::pin(async move { drop(end.await) }));
-            futures_util::future::select_all(ends).await;
-            app.shards_alive.fetch_sub(1, Ordering::Relaxed);
-        }
+    pub async fn failed(&mut self) {
+        futures_util::future::select_all(self.shards.iter_mut().map(|end| Box::pin(end.recv()))).await;
     }
 
     /// Not ready any more, no new connections, goodbye to every client, requests in flight are finished; what is
@@ -157,7 +151,7 @@ impl Running {
         let deadline = now + Duration::from_millis(self.app.config.limits.drain_ms);
         // Refused only where every shard has ended.
         let _ = self.phase.send(Phase::Draining(now));
-        let ends = futures_util::future::join_all(std::mem::take(&mut self.shards));
+        let ends = futures_util::future::join_all(self.shards.iter_mut().map(mpsc::Receiver::recv));
         let ended = timeout_at((deadline + END_TIME).into(), ends).await;
         self.tasks.shutdown().await;
         if ended.is_ok() && Instant::now() < deadline { Drained::Whole } else { Drained::CutOff }

@@ -47,6 +47,10 @@ impl Drain {
         }
     }
 
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// `open` are all connections that are not gone, `untold` the clients among them without a goodbye. Those that
     /// came after the beginning are told at once, when all others are.
     pub(crate) fn poll(&mut self, now: Instant, open: usize, untold: usize) -> Step {

@@ -41,11 +41,14 @@ pub(crate) struct App {
     pub(crate) is_ready: AtomicBool,
     /// Shards whose thread runs.
     pub(crate) shards_alive: AtomicUsize,
+    /// Shards that still have to drain. Those that have serve operators until all have.
+    pub(crate) shards_undrained: AtomicUsize,
 }
 
 impl App {
     pub(crate) fn new(config: Config, backplane: Arc<dyn Backplane>) -> Self {
         let kib = usize::try_from(config.limits.publish_bytes_max / 1024).unwrap_or(usize::MAX);
+        let shards = config.shard_count();
         Self {
             config,
             backplane,
@@ -53,7 +56,8 @@ impl App {
             decision: Decision,
             bodies: Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))),
             is_ready: AtomicBool::new(false),
-            shards_alive: AtomicUsize::new(0),
+            shards_alive: AtomicUsize::new(shards),
+            shards_undrained: AtomicUsize::new(shards),
         }
     }
 }

@@ -7,11 +7,11 @@ use http::{StatusCode, header};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Alive: every shard's thread runs.
+/// Alive: every shard's thread runs, or is about to end because the gateway drains.
 pub(super) async fn health(State(entrance): State<Arc<Entrance>>) -> Response {
     let app = &entrance.app;
     let (alive, all) = (app.shards_alive.load(Ordering::Relaxed), app.config.shard_count());
-    let answer = if alive == all {
+    let answer = if alive == all || !app.is_ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, format!("{alive} of {all} shards run; restart the gateway\n"))

@@ -19,10 +19,11 @@ use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tower::ServiceExt as _;
@@ -53,25 +54,40 @@ pub(crate) struct Inputs {
     pub(crate) open: Arc<Open>,
 }
 
-/// Starts a shard's thread. The answer comes when it has ended.
+/// Starts a shard's thread. What comes back is closed when the thread has ended; nothing is ever sent.
 pub(crate) fn spawn(
     index: usize,
     app: Arc<App>,
     interest: Arc<Interest>,
     commands: Commands,
     inputs: Inputs,
-) -> io::Result<oneshot::Receiver<()>> {
+) -> io::Result<mpsc::Receiver<()>> {
     let runtime =
         Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
-    let (ended, end) = oneshot::channel();
+    let (alive, end) = mpsc::channel(1);
     std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+        let counted = Counted(app.clone());
         let shard = move || Rc::new(Shard::new(index, app, interest, commands));
         LocalSet::new().block_on(&runtime, async move { run(shard(), inputs).await });
         runtime.shutdown_background();
-        // Whoever waited may be gone.
-        let _ = ended.send(());
+        drop((counted, alive));
     })?;
     Ok(end)
+}
+
+/// A shard's thread among those that run, also where it ends by a panic.
+struct Counted(Arc<App>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.shards_alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A drain, and whether this shard has said that its own is over.
+struct Draining {
+    drain: Drain,
+    is_told: bool,
 }
 
 async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
@@ -79,9 +95,9 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
     let routers = Rc::new(Routers::new(&Arc::new(Entrance { app: shard.app.clone(), upgrade })));
     let mut scan = interval(scan_time(&shard));
     scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut drain: Option<Drain> = None;
+    let mut draining: Option<Draining> = None;
     loop {
-        let wake = arm(&shard, drain.as_mut(), inputs.open.public());
+        let wake = arm(&shard, &mut draining, inputs.open.public());
         let Some(wake) = wake else { break };
         let inbox_bytes = inputs.inbox.bytes();
         tokio::select! {
@@ -99,13 +115,14 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
             () = shard.again.notified() => {}
             () = sleep_until(wake.into()) => shard.handle_timeout(),
             _ = scan.tick() => shard.scan(inbox_bytes),
-            changed = inputs.phase.changed(), if drain.is_none() => {
+            changed = inputs.phase.changed(), if draining.is_none() => {
                 if changed.is_err() {
                     break;
                 }
                 if let Phase::Draining(since) = *inputs.phase.borrow() {
                     let time = Duration::from_millis(shard.limits().drain_ms);
-                    drain = Some(Drain::new(since, time, shard.open_connections()));
+                    let drain = Drain::new(since, time, shard.open_connections());
+                    draining = Some(Draining { drain, is_told: false });
                 }
             }
         }
@@ -121,20 +138,30 @@ fn spawn_session(shard: &Rc<Shard>, upgrade: Upgrade) {
     spawn_local(connection::run(shard.clone(), upgrade));
 }
 
-/// When the loop has to look again by itself; `None`: the shard is drained. Operators' requests do not hold a drain up.
-fn arm(shard: &Shard, drain: Option<&mut Drain>, public: usize) -> Option<Instant> {
+/// When the loop has to look again by itself; `None`: all shards are drained, or time is up. Operators' requests do
+/// not hold a drain up.
+fn arm(shard: &Shard, draining: &mut Option<Draining>, public: usize) -> Option<Instant> {
     let timeout = shard.state.borrow().hub.poll_timeout();
     shard.armed.set(timeout);
     let hour = || Instant::now() + Duration::from_secs(3_600);
     let wake = timeout.map_or_else(hour, |timeout| shard.clock.instant(timeout));
-    let Some(drain) = drain else { return Some(wake) };
+    let Some(Draining { drain, is_told }) = draining else { return Some(wake) };
     loop {
+        let now = Instant::now();
         let open = public + shard.state.borrow().connections.len();
-        match drain.poll(Instant::now(), open, shard.open_connections()) {
+        match drain.poll(now, open, shard.open_connections()) {
             Step::Goodbye(n) => shard.drain(n),
             // Connections that close are no input of the loop; so it looks now and then.
-            Step::Wait(until) => return Some(wake.min(until).min(Instant::now() + DRAIN_LOOK_TIME)),
-            Step::Done => return None,
+            Step::Wait(until) => return Some(wake.min(until).min(now + DRAIN_LOOK_TIME)),
+            Step::Done if open > 0 => return None,
+            Step::Done => {
+                let undrained = &shard.app.shards_undrained;
+                if !std::mem::replace(is_told, true) {
+                    undrained.fetch_sub(1, Ordering::Relaxed);
+                }
+                let is_over = undrained.load(Ordering::Relaxed) == 0 || now >= drain.deadline();
+                return (!is_over).then(|| wake.min(now + DRAIN_LOOK_TIME));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 mod accept;
 mod bad_frames;
 mod bad_requests;
+mod broker;
 mod delivery;
 mod end;
 mod silence;

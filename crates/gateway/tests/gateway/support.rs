@@ -4,7 +4,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tally_backplane::Embedded;
+use tally_backplane::{Backplane, Embedded, Stream};
 use tally_gateway::{Config, Gateway, Running};
 use tally_protocol::{Attach, Hello, Ledger, ServerFrame};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -24,12 +24,20 @@ pub(crate) async fn start(edit: impl FnOnce(&mut Config)) -> Running {
 }
 
 pub(crate) async fn start_on(broker: &Embedded, edit: impl FnOnce(&mut Config)) -> Running {
+    let (node, stream) = broker.node();
+    start_with(Arc::new(node), stream, edit).await
+}
+
+pub(crate) async fn start_with(
+    backplane: Arc<dyn Backplane>,
+    stream: Stream,
+    edit: impl FnOnce(&mut Config),
+) -> Running {
     let mut config = Config { shards: 2, ..Config::default() };
     config.listen.set_port(0);
     config.admin.set_port(0);
     edit(&mut config);
-    let (node, stream) = broker.node();
-    Gateway::start(config, Arc::new(node), stream).await.unwrap()
+    Gateway::start(config, backplane, stream).await.unwrap()
 }
 
 /// A websocket client.
