@@ -8,7 +8,7 @@ pub const BATCH_AGE: Duration = Duration::from_millis(10);
 pub const BATCH_EVENTS_MAX: usize = 1_024;
 /// Bytes of `data` of one batch. More: the next batch begins; one larger event travels alone.
 pub const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// Bytes of events that wait for an answer, with [`EVENT_COST_BYTES`] and [`SPAN_COST_BYTES`] added. Full: further
+/// Bytes of events that wait for an answer, with 192 added for each event and 1,024 for each batch. Full: further
 /// events become counts until a quarter of it is free again.
 pub const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of counts, each span with its newest state event. Full: `publish` returns an error.
