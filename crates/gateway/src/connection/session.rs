@@ -9,8 +9,10 @@ use crate::limits::{CLOSE_TIME, CONTROL_BYTES_MAX, READ_BYTES, UPGRADE_TIME};
 use crate::shard::Shard;
 use futures_util::Stream as _;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -54,6 +56,10 @@ struct Session {
     deadline: Option<Pin<Box<Sleep>>>,
     binary_frames: u32,
     is_read_ended: bool,
+    /// The client has sent its close frame, and gets one.
+    is_closed_by_both: bool,
+    /// Our side of the socket is shut.
+    is_shut: bool,
     /// For metrics: why it ended.
     code: &'static str,
 }
@@ -92,6 +98,8 @@ pub(crate) async fn run(shard: Rc<Shard>, upgrade: Upgrade) {
         deadline: None,
         binary_frames: 0,
         is_read_ended: false,
+        is_closed_by_both: false,
+        is_shut: false,
         code: "lost",
         conn,
         shard,
@@ -137,6 +145,11 @@ impl Session {
         if let Poll::Ready(turn) = self.poll_writable(cx) {
             return Poll::Ready(turn);
         }
+        if self.conn.ending() == Ending::Closing && !self.is_shut && !self.conn.writer.borrow().has_work() {
+            // Everything is written; a client that waits for our end sees it now.
+            self.is_shut = true;
+            let _ = SockRef::from(&self.conn.socket).shutdown(Shutdown::Write);
+        }
         if let Poll::Ready(turn) = self.poll_read(cx) {
             return Poll::Ready(turn);
         }
@@ -177,6 +190,9 @@ impl Session {
     /// After the end of the protocol: what still comes is thrown away, so that closing with unread bytes does not
     /// take the goodbye away from the client.
     fn poll_last_bytes(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        if self.is_closed_by_both && !self.conn.writer.borrow().has_work() {
+            return Poll::Ready(Turn::Done);
+        }
         loop {
             if ready!(self.conn.socket.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Turn::Done);
@@ -266,7 +282,12 @@ impl Session {
     fn handle_read_end(&mut self, error: Option<&WsError>) {
         self.is_read_ended = true;
         match error {
-            None => self.code = "client",
+            None => {
+                self.is_closed_by_both = true;
+                if self.conn.ending() == Ending::None {
+                    self.code = "client";
+                }
+            }
             Some(WsError::Capacity(_)) => return self.conn.close(CloseCode::FrameTooLarge),
             Some(WsError::Protocol(_) | WsError::Utf8(_)) if self.conn.ending() == Ending::None => {
                 if !self.is_lost() {
@@ -289,6 +310,10 @@ impl Session {
     fn say_goodbye(&mut self, code: CloseCode) {
         self.code = code.as_str();
         self.shard.say_goodbye(self.id, &self.conn, code);
+        if code == CloseCode::Silent && self.conn.writer.borrow().is_blocked() {
+            // The socket has had its time.
+            self.conn.fail();
+        }
         self.begin_end();
     }
 

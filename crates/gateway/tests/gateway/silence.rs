@@ -47,5 +47,8 @@ async fn who_neither_reads_nor_writes_is_cut_off() {
             break;
         }
     }
-    assert!(gateway.metrics().contains("tally_connections 0"), "{}", gateway.metrics());
+    // Shards report now and then.
+    while !gateway.metrics().contains("tally_connections 0") {
+        tokio::task::yield_now().await;
+    }
 }
