@@ -34,7 +34,7 @@ enum Command {
     Run(run::Arguments),
     /// Publish NDJSON from a file or standard input
     Publish(publish::Arguments),
-    /// Watch channels live
+    /// Watch channels, live or as JSON lines
     Watch(watch::Arguments),
     /// Print or check settings
     Config(config::Arguments),

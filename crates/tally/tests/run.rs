@@ -105,6 +105,14 @@ fn output_is_passed_through_byte_for_byte() {
 }
 
 #[test]
+fn the_publish_key_is_not_the_commands() {
+    let gateway = Gateway::start(Answers::Published);
+    let mut command = sh(&gateway.url, "printf '%s' \"${TALLY_PUBLISH_KEY-none}\"");
+    let output = output(command.env("TALLY_PUBLISH_KEY", "0123456789abcdef-secret"));
+    assert_eq!(text(&output.stdout), "none");
+}
+
+#[test]
 fn standard_input_is_the_commands() {
     let gateway = Gateway::start(Answers::Published);
     let bytes: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -38,10 +38,11 @@ pub(super) fn spawn_on_terminal(words: &[OsString]) -> io::Result<(Running, Outp
     Ok((Running { child, terminal: Some(terminal), ended: None }, outputs))
 }
 
+/// The key stays with us: a job that prints its environment would publish it to everybody who watches.
 fn command(words: &[OsString]) -> Command {
     let (program, arguments) = words.split_first().expect("clap asks for at least one word");
     let mut command = Command::new(program);
-    command.args(arguments);
+    command.args(arguments).env_remove("TALLY_PUBLISH_KEY");
     command
 }
 
