@@ -25,7 +25,7 @@ pub(super) fn present(tree: &Tree) -> Vec<Finding> {
     missing.map(|path| Finding::of_file(path, "is missing")).collect()
 }
 
-/// Each source file has a row in the table of its crate, and each row its file.
+/// Each source file but tests has a row in the table of its crate, and each row its file.
 ///
 /// A crate's table stands below a heading that names its folder; a row begins with the path below `src`:
 /// ``| `hub/rungs.rs` | … |``.
@@ -35,6 +35,9 @@ pub(super) fn map(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.sources() {
         let (folder, module) = file.crate_and_module().expect("sources() yields only files of a crate");
+        if is_test(module) {
+            continue;
+        }
         if !rows.iter().any(|row| row.folder == folder && row.module == module) {
             let problem = format!("the table of {folder} lacks: | `{module}` | {} |", role(file));
             findings.push(Finding::of_file(MAP, problem));
@@ -50,6 +53,15 @@ pub(super) fn map(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Tests stand beside what they test; a map needs no rows for them.
+fn is_test(module: &str) -> bool {
+    let name = module.rsplit('/').next().unwrap_or(module);
+    module.starts_with("tests/")
+        || module.contains("/tests/")
+        || name == "tests.rs"
+        || name.ends_with("_tests.rs")
 }
 
 /// A line of a crate's table.
@@ -112,6 +124,18 @@ mod tests {
         ];
         let expected = "ARCHITECTURE.md: the table of crates/client lacks: | `hub/rungs.rs` | One role. |";
         assert_eq!(findings(&sources), [expected]);
+    }
+
+    #[test]
+    fn tests_need_no_row() {
+        let mut sources =
+            vec!["crates/fanout/src/lib.rs", "crates/fanout/src/hub/rungs.rs", "crates/client/src/lib.rs"];
+        sources.extend([
+            "crates/client/src/hub/tests.rs",
+            "crates/client/src/tests/a.rs",
+            "crates/client/src/b_tests.rs",
+        ]);
+        assert_eq!(findings(&sources), [""; 0]);
     }
 
     #[test]
