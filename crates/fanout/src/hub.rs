@@ -44,6 +44,8 @@ pub struct Hub {
     /// Channels to look at on the next tick of each grid, and when that is.
     changed: [Vec<u32>; 3],
     tick_at: [Option<Time>; 3],
+    /// How many ticks there were, of any grid.
+    ticks: u64,
     upstream: UpstreamStatus,
     upstream_since: UnixMs,
     log_bytes: u64,
@@ -69,6 +71,7 @@ impl Hub {
             timers: BTreeSet::new(),
             changed: [Vec::new(), Vec::new(), Vec::new()],
             tick_at: [None; 3],
+            ticks: 0,
             upstream: UpstreamStatus::Up,
             upstream_since: UnixMs::default(),
             log_bytes: 0,

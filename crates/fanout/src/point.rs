@@ -17,6 +17,8 @@ pub(crate) struct Point {
     /// The log entry that follows.
     pub(crate) next: u64,
     pub(crate) made_at: Time,
+    /// The hub's count of ticks when it was made by one.
+    pub(crate) tick: u64,
     frames: Vec<(Form, Arc<Shared<Counts>>)>,
 }
 
@@ -37,7 +39,7 @@ impl Point {
         next: u64,
         made_at: Time,
     ) -> Self {
-        Self { epoch, seq, totals, state, tail: Vec::new(), next, made_at, frames: Vec::new() }
+        Self { epoch, seq, totals, state, tail: Vec::new(), next, made_at, tick: 0, frames: Vec::new() }
     }
 
     /// The counts frame for a cursor before this point: state and tail ride only as far as they are new to it.

@@ -70,6 +70,8 @@ pub(crate) struct Subscription {
     pub(crate) free_until: Seq,
     /// Since when the log is due to it: an older entry became due then.
     pub(crate) full_since: Time,
+    /// The hub's count of ticks when it came to a reduced rung: what others were told before is not for it.
+    pub(crate) reduced_since: u64,
     /// Bytes of records after `free_until` that are due and not pulled.
     pub(crate) owed: u64,
     /// The counts frame that brings the cursor to where a replay starts.

@@ -53,12 +53,17 @@ impl Hub {
 
     /// Every channel of the grid that changed: one point for all its listeners there, who are then due.
     fn tick(&mut self, grid: usize, now: Time) {
-        for channel in std::mem::take(&mut self.changed[grid]) {
+        self.ticks += 1;
+        let mut changed = std::mem::take(&mut self.changed[grid]);
+        // In an order that nobody else's rung has a part in.
+        changed.sort_unstable();
+        for channel in changed {
             let Some(held) = self.channels.get_mut(channel) else { continue };
             held.changed[grid] = false;
             let listeners = std::mem::take(&mut held.reduced[grid]);
             if !listeners.is_empty() {
                 let point = held.point(held.log.end(), now).map(|mut point| {
+                    point.tick = self.ticks;
                     if held.tails > 0 {
                         point.tail = held.tail();
                     }

@@ -226,7 +226,8 @@ impl Hub {
         let why = self.effective_why(sub);
         let held = &mut self.subs[sub];
         let channel = &mut self.channels[held.channel];
-        let point = channel.points[Self::grid(held.tick)].as_mut().filter(|point| point.seq > held.cursor)?;
+        let point = channel.points[Self::grid(held.tick)].as_mut();
+        let point = point.filter(|point| point.seq > held.cursor && point.tick > held.reduced_since)?;
         let frame = point.frame(&channel.name, held.cursor, why, held.tail);
         self.counters.events_counted += point.seq.since(held.cursor);
         (held.cursor, held.next) = (point.seq, point.next);

@@ -82,6 +82,7 @@ impl Hub {
             next: 0,
             free_until: Seq::ZERO,
             full_since: now,
+            reduced_since: 0,
             owed: 0,
             replay: None,
             jump_why: Why::Backpressure,

@@ -93,8 +93,10 @@ impl Hub {
     /// What came since the cursor is told on the next tick, even if nothing more comes.
     fn enter_reduced(&mut self, sub: u32, grid: usize, now: Time) {
         let why = self.effective_why(sub);
+        let ticks = self.ticks;
         let held = &mut self.subs[sub];
         held.jump_why = why;
+        held.reduced_since = ticks;
         if held.replay.take().is_some() {
             // The log from the replay's start on does not follow the cursor: back at full, it would be a jump.
             held.next = self.channels[held.channel].log.base() - 1;

@@ -33,7 +33,8 @@ pub(crate) struct Client {
     pub(crate) hub: usize,
     pub(crate) conn: Option<ConnId>,
     pub(crate) socket: Socket<Ledger>,
-    pub(crate) inbox: VecDeque<ClientFrame>,
+    /// What it sent, with the ledgers that it had then.
+    pub(crate) inbox: VecDeque<(ClientFrame, BTreeMap<ChannelName, Ledger>)>,
     pub(crate) listeners: BTreeMap<ChannelName, Listener>,
     /// Unsubscribed from, and not yet told so.
     pub(crate) leaving: Vec<(u64, ChannelName, Listener)>,

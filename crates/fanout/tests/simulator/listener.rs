@@ -257,7 +257,7 @@ impl Listener {
         self.ledger()?;
         let reason = if frame.rung < self.asked { Why::Throttled } else { Why::Asked };
         let is_climb = frame.rung > self.told;
-        let is_reason = frame.why == reason || (is_climb && frame.why == Why::Throttled);
+        let is_reason = frame.why == reason || (is_climb && matches!(frame.why, Why::Throttled | Why::Asked));
         if frame.rung == self.told || frame.rung > self.asked || !is_reason {
             return Err(format!(
                 "{}: from {} to {} because {}",

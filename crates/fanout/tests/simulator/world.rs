@@ -38,6 +38,7 @@ pub(crate) struct World {
     trace: bool,
     random: Random,
     steps: u64,
+    turns: u64,
 }
 
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl World {
             trace,
             random: Random::of(plan.seed, 20),
             steps: 0,
+            turns: 0,
             plan,
         };
         for action in 0..world.plan.actions.len() {
@@ -146,6 +148,10 @@ impl World {
     fn until(&mut self, end: u64) -> Checked {
         self.settle()?;
         loop {
+            self.turns += 1;
+            if self.turns > 3_000_000 {
+                return Err("no end".into());
+            }
             let timeouts = self.shells.iter().filter_map(|shell| shell.hub.poll_timeout());
             let timeout = timeouts.min().map_or(u64::MAX, Time::as_micros);
             let event = self.queue.first_key_value().map_or(u64::MAX, |((at, _), _)| *at);
