@@ -119,6 +119,7 @@ impl Hub {
             let frame = point.frame(&channel.name, held.cursor, Why::Replay, held.tail);
             self.counters.events_counted += point.seq.since(held.cursor);
             (held.cursor, held.next) = (point.seq, point.next);
+            held.jump_why = Why::Backpressure;
             return Some(Output::Counts(frame));
         }
         if held.next < channel.log.base() {
@@ -159,9 +160,7 @@ impl Hub {
             held.owed -= owed;
             self.conns[held.conn].owed -= owed;
         }
-        if to >= held.free_until {
-            held.jump_why = Why::Backpressure;
-        }
+        held.jump_why = Why::Backpressure;
         held.cursor = to;
         held.next += 1;
     }
@@ -237,40 +236,46 @@ impl Hub {
     /// The next summary, or the rung that has to be told before it.
     fn next_summary(&mut self, conn: u32) -> Option<Output> {
         self.conns[conn].turns = 0;
-        if let Some(sub) = self.conns[conn].summaries.front().copied()
-            && self.subs[sub].reset.is_none()
-            && let Some(rung) = self.tell_rung(sub)
-        {
+        let sub = self.first_of_summaries(conn)?;
+        if let Some(rung) = self.tell_rung(sub) {
             return Some(rung);
         }
-        self.summary(conn).map(|summary| Output::Summary(Box::new(summary)))
+        Some(Output::Summary(Box::new(self.summary(conn)?)))
     }
 
-    /// The channels that wait longest, as they are now, as many as fit.
-    fn summary(&mut self, conn: u32) -> Option<Summary> {
-        let mut why: Option<Why> = None;
-        let mut channels = Vec::new();
-        let mut bytes = 0;
+    /// The subscription that waits longest for its summary; those that wait for none any more are left out.
+    fn first_of_summaries(&mut self, conn: u32) -> Option<u32> {
         while let Some(sub) = self.conns[conn].summaries.front().copied() {
             let is_due = self.effective_rung(sub) == Rung::Summary
                 && self.subs[sub].reset.is_none()
                 && self.subs[sub].cursor < self.channels[self.subs[sub].channel].seq;
-            let reason = self.effective_why(sub);
-            let size = if is_due { self.summary_bytes(sub) } else { 0 };
-            let fits = channels.is_empty() || bytes + size <= SUMMARY_BYTES_MAX;
-            let untold = self.subs[sub].told != self.subs[sub].own_rung();
-            if is_due && why.is_some_and(|why| !fits || untold || why != reason) {
+            if is_due {
+                return Some(sub);
+            }
+            self.conns[conn].summaries.pop_front();
+            self.subs[sub].in_summary = false;
+        }
+        None
+    }
+
+    /// The channels that wait longest, as they are now, as many as fit and have the same reason.
+    fn summary(&mut self, conn: u32) -> Option<Summary> {
+        let first = self.first_of_summaries(conn)?;
+        let why = self.effective_why(first);
+        let mut channels = Vec::new();
+        let mut bytes = 0;
+        while let Some(sub) = self.first_of_summaries(conn) {
+            bytes += self.summary_bytes(sub);
+            let fits = channels.is_empty() || bytes <= SUMMARY_BYTES_MAX;
+            let is_told = self.subs[sub].told == self.subs[sub].own_rung();
+            if !fits || !is_told || self.effective_why(sub) != why {
                 break;
             }
             self.conns[conn].summaries.pop_front();
             self.subs[sub].in_summary = false;
-            if is_due {
-                why = Some(reason);
-                bytes += size;
-                channels.extend(self.summarise(sub));
-            }
+            channels.extend(self.summarise(sub));
         }
-        Some(Summary { why: why?, channels })
+        Some(Summary { why, channels })
     }
 
     fn summary_bytes(&self, sub: u32) -> usize {
