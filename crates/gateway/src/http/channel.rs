@@ -7,18 +7,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
 use std::sync::Arc;
 use tally_backplane::Away;
-use tally_protocol::{ChannelName, ErrorCode, Snapshot};
-
-/// The answer to `GET /v1/channels/{channel}`.
-#[derive(Serialize)]
-struct ChannelSnapshot {
-    channel: ChannelName,
-    #[serde(flatten)]
-    snapshot: Snapshot,
-}
+use tally_protocol::{ChannelName, ErrorCode};
 
 pub(super) async fn snapshot(
     State(entrance): State<Arc<Entrance>>,
@@ -27,7 +18,7 @@ pub(super) async fn snapshot(
 ) -> Result<Response, Refusal> {
     let channel = channel_of(path, peer.door)?;
     match entrance.app.backplane.snapshot(channel.clone()).await {
-        Ok(Some(snapshot)) => Ok(json_response(StatusCode::OK, &ChannelSnapshot { channel, snapshot })),
+        Ok(Some(snapshot)) => Ok(json_response(StatusCode::OK, &snapshot)),
         Ok(None) => {
             let message = format!("the channel {channel} has no events, or they were too long ago");
             Err(Refusal::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message))

@@ -86,16 +86,15 @@ pub(super) async fn counts(
     let app = &entrance.app;
     let (channel, batch) = check(app, &peer, path, &headers)?;
     let ReadBody { bytes, .. } = body::read(app, body, BODY_BYTES_MAX).await?;
-    let bad = |message: String| Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadEvent, message);
     let CountsBody { counts, why, state } = serde_json::from_slice(&bytes).map_err(|error| {
-        let code = if error.is_data() { ErrorCode::BadEvent } else { ErrorCode::BadJson };
-        let message =
-            format!("{error}; send {{\"counts\": {{KIND: N}}, \"why\": \"unheard\" or \"upstream\"}}");
-        Refusal::new(StatusCode::BAD_REQUEST, code, message)
+        Refusal::bad_request(format!(
+            "{error}; send {{\"counts\": {{KIND: N}}, \"why\": \"unheard\" or \"upstream\"}}"
+        ))
     })?;
     let drop = app.config.drop_keys(channel.as_str());
-    let state = state.map(|state| state.into_event(&drop)).transpose().map_err(bad)?;
-    let counts = CountsOnly::new(counts, why, state).map_err(|error| bad(error.to_string()))?;
+    let state = state.map(|state| state.into_event(&drop)).transpose().map_err(Refusal::bad_request)?;
+    let counts =
+        CountsOnly::new(counts, why, state).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let published = publish(app, channel, Content::Counts(counts), batch).await?;
     Ok(json_response(StatusCode::OK, &Answer { published, skipped: None, skipped_count: None }))
 }
@@ -194,9 +193,7 @@ fn refuse_intake(error: IntakeError) -> Refusal {
     let message = error.to_string();
     match error {
         IntakeError::BadLine(bad) => {
-            let code =
-                if bad.message.starts_with("not JSON") { ErrorCode::BadJson } else { ErrorCode::BadEvent };
-            Refusal::new(StatusCode::BAD_REQUEST, code, message).with("line", bad.line)
+            Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadEvent, message).with("line", bad.line)
         }
         IntakeError::Empty => Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::BadEvent, message),
         IntakeError::TooMany => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, message),
@@ -286,9 +283,9 @@ fn refuse_publish(error: PublishError) -> Refusal {
         Refused::TooManyProducers(_) => {
             new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyProducers).retry_after(120)
         }
-        Refused::ChannelFull => new(StatusCode::CONFLICT, ErrorCode::ChannelFull),
+        Refused::ChannelFull => new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::ChannelFull),
         Refused::TooManyChannels(_) | Refused::BrokerFull(_) => {
-            new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyChannels).retry_after(60)
+            new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable).retry_after(10)
         }
     }
 }

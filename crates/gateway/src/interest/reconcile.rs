@@ -12,7 +12,7 @@ use crate::limits::{INTEREST_BATCH_MAX, RETRY_MAX, RETRY_MIN};
 use crate::metrics::Metrics;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tally_backplane::{Away, Backplane, BoxFuture, Head};
@@ -61,7 +61,8 @@ pub(crate) struct Reconcile {
     inboxes: Vec<Inbox>,
     metrics: Arc<Metrics>,
     applied: HashSet<ChannelName>,
-    subscribe: BTreeSet<ChannelName>,
+    /// To be subscribed, for shards that need a snapshot then.
+    subscribe: BTreeMap<ChannelName, Wants>,
     unsubscribe: BTreeSet<ChannelName>,
     /// After a failed call the next one waits.
     pause: Option<Instant>,
@@ -73,7 +74,7 @@ pub(crate) struct Reconcile {
 
 /// A call to the broker, and what it was for.
 enum Call {
-    Subscribed(Vec<ChannelName>, Result<(), Away>),
+    Subscribed(Vec<(ChannelName, Wants)>, Result<(), Away>),
     Unsubscribed(Vec<ChannelName>, Result<(), Away>),
 }
 
@@ -90,7 +91,7 @@ impl Reconcile {
             inboxes,
             metrics,
             applied: HashSet::new(),
-            subscribe: BTreeSet::new(),
+            subscribe: BTreeMap::new(),
             unsubscribe: BTreeSet::new(),
             pause: None,
             pause_time: Duration::ZERO,
@@ -135,7 +136,7 @@ impl Reconcile {
                 if self.applied.contains(&channel) {
                     self.reads.request(&channel, Wants::one(shard, 0));
                 } else {
-                    self.subscribe.insert(channel);
+                    self.subscribe.entry(channel).or_default().add(Wants::one(shard, 0));
                 }
             }
             Command::Unwatch(channel) => {
@@ -145,7 +146,7 @@ impl Reconcile {
             Command::Reread(channel, wants) => self.reads.request(&channel, wants),
             Command::Anew(channel) => {
                 self.applied.remove(&channel);
-                self.subscribe.insert(channel);
+                self.subscribe_for_all(channel);
             }
             Command::Up => self.handle_up(),
             Command::Down(reason) => {
@@ -163,9 +164,16 @@ impl Reconcile {
         tracing::info!("the broker is there again");
         self.applied.clear();
         self.unsubscribe.clear();
-        self.subscribe.extend(self.interest.channels());
+        for channel in self.interest.channels() {
+            self.subscribe_for_all(channel);
+        }
         (self.pause, self.up_untold) = (None, true);
         self.tell_up_if_whole();
+    }
+
+    fn subscribe_for_all(&mut self, channel: ChannelName) {
+        let wants = Wants::all(self.interest.shards(&channel));
+        self.subscribe.entry(channel).or_default().add(wants);
     }
 
     fn tell_up_if_whole(&mut self) {
@@ -191,18 +199,18 @@ impl Reconcile {
         }
         self.pause = None;
         let interest = self.interest.clone();
-        self.subscribe.retain(|channel| interest.contains(channel));
+        self.subscribe.retain(|channel, _| interest.contains(channel));
         self.tell_up_if_whole();
-        let channels: Vec<_> = self.subscribe.iter().take(INTEREST_BATCH_MAX).cloned().collect();
+        let names: Vec<_> = self.subscribe.keys().take(INTEREST_BATCH_MAX).cloned().collect();
         let backplane = self.backplane.clone();
-        if !channels.is_empty() {
-            for channel in &channels {
-                self.subscribe.remove(channel);
-                self.unsubscribe.remove(channel);
+        if !names.is_empty() {
+            let wanted = names.iter().filter_map(|name| self.subscribe.remove_entry(name)).collect();
+            for name in &names {
+                self.unsubscribe.remove(name);
             }
             return Some(Box::pin(async move {
-                let result = backplane.subscribe(channels.clone()).await;
-                Call::Subscribed(channels, result)
+                let result = backplane.subscribe(names).await;
+                Call::Subscribed(wanted, result)
             }));
         }
         // Somebody may listen again since: the table is asked once more, right before the call.
@@ -223,16 +231,18 @@ impl Reconcile {
 
     fn handle_call(&mut self, call: Call) {
         match call {
-            Call::Subscribed(channels, Ok(())) => {
+            Call::Subscribed(wanted, Ok(())) => {
                 self.pause_time = Duration::ZERO;
-                for channel in channels {
-                    self.reads.request(&channel, Wants::all(self.interest.shards(&channel)));
+                for (channel, wants) in wanted {
+                    self.reads.request(&channel, wants);
                     self.applied.insert(channel);
                 }
                 self.tell_up_if_whole();
             }
-            Call::Subscribed(channels, Err(away)) => {
-                self.subscribe.extend(channels);
+            Call::Subscribed(wanted, Err(away)) => {
+                for (channel, wants) in wanted {
+                    self.subscribe.entry(channel).or_default().add(wants);
+                }
                 self.handle_failure(&away);
             }
             Call::Unsubscribed(_, Ok(())) => self.pause_time = Duration::ZERO,
@@ -301,3 +311,6 @@ async fn sleep_until(wake: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
