@@ -83,10 +83,12 @@ impl Hub {
         let mut waiting = std::mem::take(&mut held.held);
         while let Some((newer, record)) = waiting.pop_front() {
             match self.channels[channel].fit(&record.value().record) {
-                Fit::Next => self.apply(channel, &record, now),
                 Fit::Old => {}
+                // A snapshot that surely is newer does not know it: it is a late one, or a foreign one.
+                _ if self.channels[channel].read_answered >= newer => self.counters.misfits += 1,
+                Fit::Next => self.apply(channel, &record, now),
                 // The snapshot was read before this message was published: the rest waits for the next one.
-                Fit::Hole if self.channels[channel].read_answered < newer => {
+                Fit::Hole => {
                     waiting.push_front((newer, record));
                     let held = &mut self.channels[channel];
                     held.holding = true;
@@ -94,8 +96,6 @@ impl Hub {
                     held.held = waiting;
                     return self.reread(channel);
                 }
-                // A newer snapshot does not know it: it is a late one, or a foreign one.
-                Fit::Hole => self.counters.misfits += 1,
                 Fit::Misfit => self.misfit(channel),
             }
         }
@@ -292,12 +292,10 @@ impl Hub {
         known
     }
 
-    /// What was charged for the dropped part can no longer be pulled, nor a replay that started in it.
+    /// What was charged for the dropped part can no longer be pulled, nor a replay that starts in it.
     fn take_back_listener(&mut self, sub: u32, seq: Seq, known: bool) {
         let held = &mut self.subs[sub];
-        held.free_until = seq;
-        let owed = std::mem::take(&mut held.owed);
-        self.conns[held.conn].owed -= owed;
+        held.free_until = held.free_until.min(seq);
         let replay = held.replay.take_if(|point| point.seq > seq || !known);
         if replay.is_some() {
             held.next = self.channels[held.channel].log.base() - 1;
@@ -305,6 +303,7 @@ impl Hub {
         if !known {
             held.jump_why = Why::Upstream;
         }
+        self.charge_anew(sub);
         self.mark_due(sub);
     }
 

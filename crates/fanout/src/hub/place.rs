@@ -77,17 +77,26 @@ impl Hub {
         let held = &mut self.subs[sub];
         let channel = &self.channels[held.channel];
         held.full_since = now;
-        if why == Why::Asked {
-            let due = channel.log.iter_back().take_while(|(number, _)| *number >= held.next);
-            held.owed = due.map(|(_, entry)| entry.weight).sum();
-            self.conns[held.conn].owed += held.owed;
-        } else {
+        if why != Why::Asked {
             held.free_until = held.free_until.max(channel.seq);
         }
         held.jump_why = if held.cursor < channel.seq { why } else { Why::Backpressure };
         if held.cursor < channel.seq {
+            self.charge_anew(sub);
             self.mark_due(sub);
         }
+    }
+
+    /// What the log has for a listener at `full` is due to its connection, except what is free.
+    pub(super) fn charge_anew(&mut self, sub: u32) {
+        let held = &mut self.subs[sub];
+        let log = &self.channels[held.channel].log;
+        let next = held.next.max(log.number_after(held.free_until));
+        let due = log.iter_back().take_while(|(number, _)| *number >= next);
+        let owed = due.map(|(_, entry)| entry.weight).sum();
+        let before = std::mem::replace(&mut held.owed, owed);
+        let conn = &mut self.conns[held.conn];
+        conn.owed = conn.owed - before + owed;
     }
 
     /// What came since the cursor is told on the next tick, even if nothing more comes.

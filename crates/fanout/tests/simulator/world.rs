@@ -230,13 +230,20 @@ impl World {
         }
     }
 
-    /// The channels whose messages were lost are read again.
+    /// The channels that have been quiet are compared with the broker, epoch and head only.
     fn audit(&mut self) {
         for hub in 0..2 {
-            let lossy = self.shells[hub].watches.iter_mut().filter(|(_, one)| one.has_lost);
-            let lossy: Vec<_> = lossy.map(|(name, one)| (name.clone(), one.wants_read = true).0).collect();
-            for channel in lossy {
-                self.read(hub, &channel);
+            let names: Vec<_> = self.shells[hub].watches.keys().cloned().collect();
+            for channel in names {
+                let truly = self.broker.current(&channel).map(|(epoch, history)| (epoch, history.seq()));
+                let shell = &mut self.shells[hub];
+                let head = shell.hub.head(&channel).and_then(|(epoch, seq)| Some((epoch?, seq.get())));
+                let watch = shell.watches.get_mut(&channel).expect("it is listed");
+                watch.has_lost &= head != truly;
+                if head != truly && (watch.has_lost || watch.newest_at + AUDIT_EVERY < self.now) {
+                    watch.wants_read = true;
+                    self.read(hub, &channel);
+                }
             }
         }
         self.at(self.now + AUDIT_EVERY, Event::Audit);
