@@ -40,6 +40,12 @@ impl Hub {
         Some((held.epoch.as_ref(), held.seq))
     }
 
+    /// The highest rung that the socket of a connection takes, whatever was asked for.
+    #[must_use]
+    pub fn pressed(&self, conn: ConnId) -> Option<Rung> {
+        Some(self.conns[self.index(conn)?].pressed)
+    }
+
     /// The rung of a subscription without its connection's ceiling, and that ceiling.
     #[must_use]
     pub fn rungs(&self, conn: ConnId, channel: &ChannelName) -> Option<(Rung, Rung)> {

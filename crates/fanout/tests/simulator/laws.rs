@@ -50,7 +50,7 @@ impl Bucket {
     }
 }
 
-/// Laws `one_rung_up` and `dwell` of a connection's ceiling, as its asked ceiling allows to see them.
+/// Laws `one_rung_up` and `dwell` of what a connection's socket allows.
 #[derive(Debug)]
 pub(crate) struct Pressure {
     seen: Rung,
@@ -66,7 +66,7 @@ impl Default for Pressure {
 }
 
 impl Pressure {
-    /// `pressed` is the ceiling of the socket alone: only to be told while the client asked for full.
+    /// `pressed` is what the socket alone allows.
     pub(crate) fn see(&mut self, pressed: Rung, is_blocked: bool, now: u64) -> Checked<Option<&'static str>> {
         if pressed == self.seen {
             return Ok(None);
@@ -159,13 +159,21 @@ pub(crate) fn upstream(told: UpstreamStatus, status: UpstreamStatus, truly: Upst
     }
 }
 
+/// A replay comes first or not at all; one that was cut short by a lower rung ends in a jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resume {
+    None,
+    MayReplay,
+    Done,
+}
+
 /// At full, a counts frame has a cause outside the rung, and names it.
 pub(crate) fn gap_is_true(
     channel: &ChannelName,
     history: &History,
     cursor: Seq,
     frame: &Counts,
-    may_replay: bool,
+    resume: Resume,
     on: &mut Context<'_>,
 ) -> Checked {
     let (first, last) = (cursor.get() + 1, frame.seq.get());
@@ -178,10 +186,12 @@ pub(crate) fn gap_is_true(
                 || (first..=last).any(|seq| why_of(seq) == Some(Why::Upstream))
                 || (first..=last).any(|seq| never_came(channel, history, seq, frame, on))
         }
-        Why::Replay => may_replay,
+        Why::Replay => resume == Resume::MayReplay,
         Why::Backpressure | Why::Throttled | Why::Asked => {
             on.shell.hub.counters().jumps > 0
-                && (on.shell.hub.counters().evicted > 0 || on.broker.epochs_of(channel) > 1)
+                && (on.shell.hub.counters().evicted > 0
+                    || on.broker.epochs_of(channel) > 1
+                    || resume != Resume::None)
         }
     };
     if is_true { Ok(()) } else { Err(format!("{channel}: {first} to {last} as {} without cause", frame.why)) }

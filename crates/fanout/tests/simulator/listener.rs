@@ -24,7 +24,7 @@ pub(crate) struct Listener {
     /// The attach of a refused resume: a reset with the same values has to follow.
     refused: Option<Position>,
     /// Nothing but a replay may come as `replay`, and only first.
-    may_replay: bool,
+    resume: laws::Resume,
     /// Whether the log ends at the position that a take-back left.
     pub(crate) free_since: u64,
     pub(crate) bucket: laws::Bucket,
@@ -54,7 +54,7 @@ impl Listener {
             ledger: None,
             told: asked,
             refused: None,
-            may_replay: false,
+            resume: laws::Resume::None,
             free_since: 0,
             bucket: laws::Bucket::new(rate, 2),
             throttled_at: None,
@@ -86,7 +86,7 @@ impl Listener {
 
     fn resumed(&mut self, epoch: &Epoch, seq: Seq, on: &mut Context<'_>) -> Checked {
         on.coverage.note("attach resumed");
-        self.may_replay = true;
+        self.resume = laws::Resume::MayReplay;
         let (after, kept) = self.after.as_ref().ok_or("resumed without being asked")?;
         if kept.is_none() || (&after.epoch, after.seq) != (epoch, seq) {
             return Err(format!("resumed at {epoch} {seq}, asked for {after:?}"));
@@ -178,7 +178,7 @@ impl Listener {
             return Err(format!("{channel}: events that were not published so: {record:?}"));
         }
         ledger.handle_events(&laws::wire_events(&channel, record)).map_err(|broken| broken.to_string())?;
-        self.may_replay = false;
+        self.replayed();
         let delivered = on.shell.delivered.get(&channel);
         let came_at = delivered.and_then(|one| one.records.get(&(record.epoch.clone(), record.to.get())));
         let is_charged = came_at.is_some_and(|came_at| *came_at > self.free_since);
@@ -204,10 +204,10 @@ impl Listener {
                 return Err(format!("{channel}: counts that say {} at {reason}", frame.why));
             }
             Some(_) => self.once_a_tick(self.tick.as_millis(), on.now)?,
-            None => laws::gap_is_true(&channel, history, cursor, frame, self.may_replay, on)?,
+            None => laws::gap_is_true(&channel, history, cursor, frame, self.resume, on)?,
         }
         laws::tail_is_true(self.tail, frame, history, on)?;
-        self.may_replay = false;
+        self.replayed();
         self.ledger()?.handle_counts(frame).map_err(|broken| broken.to_string())
     }
 
@@ -251,6 +251,12 @@ impl Listener {
         }
         self.ticked = Some((grid_ms, tick));
         Ok(())
+    }
+
+    fn replayed(&mut self) {
+        if self.resume == laws::Resume::MayReplay {
+            self.resume = laws::Resume::Done;
+        }
     }
 
     pub(crate) fn rung(&mut self, frame: &RungFrame, unblocked_at: u64, on: &mut Context<'_>) -> Checked {
@@ -305,7 +311,7 @@ impl Listener {
         if !same && !is_needed {
             return Err(format!("{}: an unnecessary reset at {cursor} to {:?}", self.channel, position.seq));
         }
-        (self.may_replay, self.free_since, self.ticked) = (false, on.now, None);
+        (self.resume, self.free_since, self.ticked) = (laws::Resume::None, on.now, None);
         self.ledger()?.handle_reset(frame).map_err(|broken| broken.to_string())?;
         Ok(())
     }

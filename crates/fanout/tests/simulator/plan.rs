@@ -120,6 +120,7 @@ impl Plan {
         for client in 0..clients {
             plan.client(client, &mut Random::of(seed, 400 + client as u64));
         }
+        plan.actions.retain(|(at, action)| *at < calm_at || matches!(action, Action::Link { .. }));
         plan.actions.sort_by_key(|(at, _)| *at);
         plan
     }

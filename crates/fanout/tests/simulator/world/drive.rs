@@ -252,16 +252,11 @@ impl World {
         }
     }
 
-    /// While the client asked for full, its ceiling is that of its socket.
     fn see_pressure(&mut self, client: usize) -> Checked {
         let held = &mut self.clients[client];
-        let Some((conn, channel)) = held.conn.zip(held.listeners.keys().next()) else { return Ok(()) };
-        let Some((_, ceiling)) = self.shells[held.hub].hub.rungs(conn, channel) else { return Ok(()) };
-        if held.asked != Rung::Full {
-            held.pressure_unseen = true;
-        } else if !held.pressure_unseen
-            && let Some(note) = held.pressure.see(ceiling, held.socket.is_blocked, self.now)?
-        {
+        let Some(conn) = held.conn else { return Ok(()) };
+        let pressed = self.shells[held.hub].hub.pressed(conn).ok_or("connected, and not known")?;
+        if let Some(note) = held.pressure.see(pressed, held.socket.is_blocked, self.now)? {
             self.coverage.note(note);
         }
         Ok(())
