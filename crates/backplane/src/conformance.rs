@@ -94,12 +94,18 @@ macro_rules! conformance_cases {
     };
 }
 
-/// Makes a test of each case that moves the broker's clock, with tokio's time paused; takes an expression that makes
-/// a [`TimedFixture`].
+/// Makes a test of each case that moves the broker's clock; takes an expression that makes a [`TimedFixture`]. Tokio's
+/// time is paused, except after `real time:`, for a broker that is another process.
 #[macro_export]
 macro_rules! timed_conformance_cases {
+    (real time: $fixture:expr) => {
+        $crate::timed_conformance_cases! { @tests (flavor = "multi_thread", worker_threads = 4) $fixture }
+    };
     ($fixture:expr) => {
-        $crate::conformance_cases! { @tests (start_paused = true) $fixture;
+        $crate::timed_conformance_cases! { @tests (start_paused = true) $fixture }
+    };
+    (@tests $flavor:tt $fixture:expr) => {
+        $crate::conformance_cases! { @tests $flavor $fixture;
             expiry: [
                 a_quiet_channel_is_gone_after_a_day,
                 a_publish_renews_a_channel,

@@ -9,6 +9,7 @@ pub mod conformance;
 mod embedded;
 mod limits;
 mod publish;
+pub mod redis;
 mod stream;
 
 pub use embedded::{Embedded, EmbeddedNode, Sizes};
@@ -77,8 +78,9 @@ pub enum Incoming {
     Message { channel: ChannelName, payload: Bytes },
     /// This node was too slow and messages of the channel were dropped: read its snapshot again.
     Gap { channel: ChannelName },
-    /// The link is up again, after a `Down`: what was subscribed has to be subscribed and read anew.
+    /// The link is up, for the first time or after a `Down`: nothing is subscribed, and what was has to be subscribed
+    /// and read anew.
     Up,
-    /// The link is down; the reason is for people.
+    /// The link is down, or still down for another reason; the reason is for people.
     Down { reason: String },
 }

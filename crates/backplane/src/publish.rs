@@ -81,4 +81,6 @@ pub enum Refusal {
     TooManyChannels(usize),
     #[error("the broker holds {0} bytes, which is its limit; wait for old channels to expire")]
     BrokerFull(usize),
+    #[error("{0}")]
+    Unusable(String),
 }

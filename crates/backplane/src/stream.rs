@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tally_protocol::ChannelName;
 use tokio::sync::Notify;
@@ -51,13 +52,16 @@ enum Popped {
     Closed,
 }
 
-/// What waits for one node: messages within their limits, and at most one gap per subscribed channel.
+/// What waits for one node: messages within their limits, at most one gap per subscribed channel, and at most two
+/// changes of the link.
 #[derive(Debug)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Notify,
     bytes_max: usize,
     messages_max: usize,
+    /// Messages that never came here.
+    lost: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -68,9 +72,17 @@ struct Waiting {
     gaps: BTreeMap<u64, ChannelName>,
     /// The place of a channel's gap; the other direction of `gaps`.
     gapped: HashMap<ChannelName, u64>,
+    /// Changes of the link by their place: none, one, or a down and an up.
+    links: VecDeque<(u64, LinkChange)>,
     /// The place of what comes next: messages and gaps leave in the order they came.
     place: u64,
     closed: bool,
+}
+
+#[derive(Debug)]
+enum LinkChange {
+    Up,
+    Down(String),
 }
 
 #[derive(Debug)]
@@ -82,7 +94,8 @@ struct Message {
 
 impl Queue {
     pub(crate) fn new(bytes_max: usize, messages_max: usize) -> Self {
-        Self { waiting: Mutex::default(), arrived: Notify::new(), bytes_max, messages_max }
+        let (waiting, lost) = (Mutex::default(), AtomicU64::new(0));
+        Self { waiting, arrived: Notify::new(), bytes_max, messages_max, lost }
     }
 
     /// Never waits: what has no room leaves a gap. A closed queue takes nothing.
@@ -93,14 +106,63 @@ impl Queue {
         }
         let cost = payload.len() + MESSAGE_COST;
         let has_room = waiting.bytes + cost <= self.bytes_max && waiting.messages.len() < self.messages_max;
-        let place = waiting.place;
-        waiting.place += 1;
         if has_room {
+            let place = waiting.take_place();
             waiting.bytes += cost;
             waiting.messages.push_back(Message { place, channel: channel.clone(), payload: payload.clone() });
         } else {
-            waiting.gaps.insert(place, channel.clone());
-            waiting.gapped.insert(channel.clone(), place);
+            waiting.add_gap(channel);
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Messages of the channel were lost before they came here.
+    pub(crate) fn push_gap(&self, channel: &ChannelName) {
+        let mut waiting = self.lock();
+        if waiting.closed || waiting.gapped.contains_key(channel) {
+            return;
+        }
+        waiting.add_gap(channel);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    pub(crate) fn count_lost(&self, messages: u64) {
+        self.lost.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The link is up.
+    pub(crate) fn push_up(&self) {
+        let mut waiting = self.lock();
+        if waiting.closed || matches!(waiting.links.back(), Some((_, LinkChange::Up))) {
+            return;
+        }
+        let place = waiting.take_place();
+        waiting.links.push_back((place, LinkChange::Up));
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// The link is down. An up that nobody has read is forgotten, so that a reader who stays away finds no more than
+    /// a down and an up.
+    pub(crate) fn push_down(&self, reason: String) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return;
+        }
+        if matches!(waiting.links.back(), Some((_, LinkChange::Up))) {
+            waiting.links.pop_back();
+        }
+        if let Some((_, LinkChange::Down(waiting))) = waiting.links.back_mut() {
+            *waiting = reason;
+        } else {
+            let place = waiting.take_place();
+            waiting.links.push_back((place, LinkChange::Down(reason)));
         }
         drop(waiting);
         self.arrived.notify_one();
@@ -129,13 +191,18 @@ impl Queue {
         let mut waiting = self.lock();
         let message_place = waiting.messages.front().map(|message| message.place);
         let gap_place = waiting.gaps.first_key_value().map(|(place, _)| *place);
-        let gap_is_next = match (message_place, gap_place) {
-            (None, None) if waiting.closed => return Popped::Closed,
-            (None, None) => return Popped::Empty,
-            (message, Some(gap)) => message.is_none_or(|message| gap < message),
-            (Some(_), None) => false,
+        let link_place = waiting.links.front().map(|(place, _)| *place);
+        let Some(next) = [message_place, gap_place, link_place].into_iter().flatten().min() else {
+            return if waiting.closed { Popped::Closed } else { Popped::Empty };
         };
-        if gap_is_next {
+        if link_place == Some(next) {
+            let (_, change) = waiting.links.pop_front().expect("its place was just read");
+            return Popped::Incoming(match change {
+                LinkChange::Up => Incoming::Up,
+                LinkChange::Down(reason) => Incoming::Down { reason },
+            });
+        }
+        if gap_place == Some(next) {
             let (_, channel) = waiting.gaps.pop_first().expect("its place was just read");
             waiting.gapped.remove(&channel);
             return Popped::Incoming(Incoming::Gap { channel });
@@ -148,6 +215,19 @@ impl Queue {
     /// Every step under the lock leaves the queue whole, so a poisoned lock is of no concern.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn take_place(&mut self) -> u64 {
+        self.place += 1;
+        self.place - 1
+    }
+
+    fn add_gap(&mut self, channel: &ChannelName) {
+        let place = self.take_place();
+        self.gaps.insert(place, channel.clone());
+        self.gapped.insert(channel.clone(), place);
     }
 }
 

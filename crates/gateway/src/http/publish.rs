@@ -287,5 +287,6 @@ fn refuse_publish(error: PublishError) -> Refusal {
         Refused::TooManyChannels(_) | Refused::BrokerFull(_) => {
             new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable).retry_after(10)
         }
+        Refused::Unusable(_) => new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
     }
 }

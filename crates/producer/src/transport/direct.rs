@@ -31,6 +31,7 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::ChannelFull => "channel_full",
         Refusal::TooManyChannels(_) => "too_many_channels",
         Refusal::BrokerFull(_) => "broker_full",
+        Refusal::Unusable(_) => "unusable",
     };
     Answer::Refused { code: code.into(), message }
 }

@@ -33,6 +33,7 @@ const PACKAGES: &[Package] = &[
         shown_by: Probe::Python(&["venv", "ensurepip"]),
         needed_by: &["ansible"],
     },
+    Package { name: "redis-server", shown_by: Probe::Program("redis-server"), needed_by: &["tests"] },
 ];
 
 /// Looks for what the selected parts need, and installs what is missing where that was asked for.

@@ -1,0 +1,57 @@
+//! The conformance suite against a real server; time passes by making its keys older.
+
+use crate::support::{Server, up};
+use std::sync::Arc;
+use std::time::Duration;
+use tally_backplane::conformance::{Fixture, TimedFixture};
+use tally_backplane::{Backplane, BoxFuture, Stream};
+use tally_protocol::ChannelName;
+
+/// A server of its own per test.
+struct OneServer(Server);
+
+fn fixture() -> OneServer {
+    OneServer(Server::start())
+}
+
+impl Fixture for OneServer {
+    fn node(&self) -> BoxFuture<'_, (Arc<dyn Backplane>, Stream)> {
+        Box::pin(async move {
+            let (node, stream) = up(self.0.redis()).await;
+            (Arc::new(node) as Arc<dyn Backplane>, stream)
+        })
+    }
+
+    fn channel(&self, name: &str) -> ChannelName {
+        ChannelName::new(name).expect("cases name valid channels")
+    }
+
+    fn forget_producers<'a>(&'a self, channel: &'a ChannelName) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let key = |n| format!("tally:{{{channel}}}:producers:{n}");
+            self.0.cli(&["DEL", &key(0), &key(1)]);
+        })
+    }
+}
+
+impl TimedFixture for OneServer {
+    /// Takes the time off every key's remaining life, and off the moments that producers' hashes name.
+    fn elapse(&self, by: Duration) -> BoxFuture<'_, ()> {
+        const SCRIPT: &str = "local by = tonumber(ARGV[1])
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+                if string.find(key, ':producers:%d$') then
+                    local began = redis.call('HGET', key, '#')
+                    redis.call('HSET', key, '#', string.format('%.0f', began - by))
+                end
+                local rest = redis.call('PTTL', key) - by
+                if rest > 0 then redis.call('PEXPIRE', key, string.format('%.0f', rest)) else redis.call('DEL', key) end
+            end
+            return 'done'";
+        Box::pin(async move {
+            assert_eq!(self.0.cli(&["EVAL", SCRIPT, "0", &by.as_millis().to_string()]), "done");
+        })
+    }
+}
+
+tally_backplane::conformance_cases!(fixture());
+tally_backplane::timed_conformance_cases!(real time: fixture());

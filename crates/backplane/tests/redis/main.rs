@@ -1,0 +1,6 @@
+//! The Redis backplane against real servers, which each test starts for itself on a free port.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod conformance;
+mod support;
