@@ -34,6 +34,8 @@ pub(crate) struct Channel {
     pub(crate) seq: Seq,
     pub(crate) totals: Totals,
     pub(crate) state: Option<State>,
+    /// The newest state event before the log.
+    pub(crate) state_before_log: Option<State>,
     pub(crate) log: Log,
     /// The newest tick of each grid.
     pub(crate) points: [Option<Point>; 3],
@@ -44,11 +46,9 @@ pub(crate) struct Channel {
     pub(crate) reduced: [Vec<u32>; 3],
     /// Listeners that want a tail.
     pub(crate) tails: usize,
-    /// Messages that wait for a snapshot, each with the number from which a read surely is newer than it; `holding`
-    /// says whether new ones have to wait.
+    /// Messages that wait for a snapshot, each with the number from which a read surely is newer than it.
     pub(crate) held: VecDeque<(u64, Arc<Shared<ChannelRecord>>)>,
     pub(crate) held_bytes: u64,
-    pub(crate) holding: bool,
     /// The number of the newest read that was asked for, and of the newest that was answered.
     pub(crate) read_asked: u64,
     pub(crate) read_answered: u64,
@@ -75,6 +75,7 @@ impl Channel {
             seq: Seq::ZERO,
             totals: Totals::new(),
             state: None,
+            state_before_log: None,
             log: Log::default(),
             points: [None, None, None],
             changed: [false; 3],
@@ -84,7 +85,6 @@ impl Channel {
             tails: 0,
             held: VecDeque::new(),
             held_bytes: 0,
-            holding: true,
             read_asked: 0,
             read_answered: 0,
             read_queued: false,
@@ -186,6 +186,16 @@ impl Channel {
     pub(crate) fn point(&self, next: u64, now: Time) -> Option<Point> {
         let epoch = self.epoch.clone()?;
         Some(Point::new(epoch, self.seq, self.totals.clone(), self.state.clone(), next, now))
+    }
+
+    /// The newest state event before log entry `number`.
+    pub(crate) fn state_before(&self, number: u64) -> Option<State> {
+        if number >= self.log.end() {
+            return self.state.clone();
+        }
+        let before = self.log.iter_back().skip_while(|(one, _)| *one >= number);
+        let newest = before.map(|(_, entry)| entry).find_map(Entry::state);
+        newest.or_else(|| self.state_before_log.clone())
     }
 
     /// The epoch in which log entry `number` was numbered; the channel's where the log ends before it.

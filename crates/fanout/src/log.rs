@@ -8,7 +8,7 @@ use crate::shared::{ChannelRecord, Shared};
 use crate::time::Time;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tally_protocol::{Seq, Totals, Why};
+use tally_protocol::{Seq, State, Totals, Why};
 
 /// What a gap weighs: its totals, and the frames made of it.
 const GAP_WEIGHT_BYTES: u64 = 4 * 1024;
@@ -70,6 +70,14 @@ impl Entry {
         match &self.body {
             Body::Record(record) => &record.value().record.counts,
             Body::Gap { counts, .. } => counts,
+        }
+    }
+
+    /// The newest state event in it.
+    pub(crate) fn state(&self) -> Option<State> {
+        match &self.body {
+            Body::Record(record) => record.value().record.state(),
+            Body::Gap { point, .. } => point.state.clone(),
         }
     }
 
@@ -148,11 +156,11 @@ impl Log {
         self.entries.push_back(entry);
     }
 
-    pub(crate) fn pop_oldest(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
-            self.base += 1;
-            self.forget(&entry);
-        }
+    pub(crate) fn pop_oldest(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.base += 1;
+        self.forget(&entry);
+        Some(entry)
     }
 
     /// Drops what comes after `seq`; an entry across it goes as well.

@@ -8,7 +8,7 @@ use crate::point::Point;
 use crate::subscription::{Phase, ResetDue, Start};
 use crate::time::Time;
 use tally_protocol::{
-    After, Attach, Position, REPLAY_EVENTS_MAX, Seq, State, Subscribed, Totals, UpstreamStatus, Why,
+    After, Attach, Position, REPLAY_EVENTS_MAX, Seq, Subscribed, Totals, UpstreamStatus, Why,
 };
 
 /// What a resume request comes to.
@@ -89,7 +89,7 @@ impl Hub {
         let (number, seq) = first_of_newest(channel, events);
         let totals = channel.totals_before(number).filter(|totals| totals.sum() == seq.get());
         let Some(totals) = totals else { return self.attach_at_head(sub) };
-        let state = state_up_to(channel, seq);
+        let state = channel.state_before(number);
         let epoch = channel.epoch_at(number);
         let held = &mut self.subs[sub];
         (held.cursor, held.next) = (seq, number);
@@ -162,11 +162,6 @@ fn first_to_replay(channel: &Channel, cursor: Seq) -> (u64, Seq) {
 /// The counts frame that brings a cursor to just before log entry `number`.
 fn replay_point(channel: &Channel, number: u64, seq: Seq, now: Time) -> Option<Point> {
     let totals: Totals = channel.totals_before(number).filter(|totals| totals.sum() == seq.get())?;
-    let state = state_up_to(channel, seq);
+    let state = channel.state_before(number);
     Some(Point::new(channel.epoch_at(number)?, seq, totals, state, number, now))
-}
-
-/// The channel's newest state if it is not after `seq`; which one was the newest before that is not known any more.
-fn state_up_to(channel: &Channel, seq: Seq) -> Option<State> {
-    channel.state.clone().filter(|state| state.seq <= seq)
 }

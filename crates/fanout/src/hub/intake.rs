@@ -13,19 +13,37 @@ impl Hub {
     /// A record of a watched channel.
     pub fn handle_record(&mut self, now: Time, record: &Arc<Shared<ChannelRecord>>) {
         let Some(channel) = self.names.get(&record.value().channel).copied() else { return };
-        if self.channels[channel].holding {
-            self.hold(channel, record);
-            return;
+        if !self.channels[channel].ready {
+            return self.hold(channel, record);
         }
         match self.channels[channel].fit(&record.value().record) {
-            Fit::Next => self.apply(channel, record, now),
+            // What follows is taken even while others wait, and may be what they waited for.
+            Fit::Next => {
+                self.apply(channel, record, now);
+                self.release_next(channel, now);
+            }
             Fit::Old => {}
             Fit::Hole => {
-                self.channels[channel].holding = true;
                 self.hold(channel, record);
                 self.reread(channel);
             }
             Fit::Misfit => self.misfit(channel),
+        }
+    }
+
+    /// Takes those that waited and now follow.
+    fn release_next(&mut self, channel: u32, now: Time) {
+        while let Some((_, record)) = self.channels[channel].held.front() {
+            let fit = self.channels[channel].fit(&record.value().record);
+            if !matches!(fit, Fit::Next | Fit::Old) {
+                return;
+            }
+            let held = &mut self.channels[channel];
+            let (_, record) = held.held.pop_front().expect("there is a first");
+            held.held_bytes -= record.value().weight();
+            if fit == Fit::Next {
+                self.apply(channel, &record, now);
+            }
         }
     }
 
@@ -78,7 +96,6 @@ impl Hub {
 
     fn release_held(&mut self, channel: u32, now: Time) {
         let held = &mut self.channels[channel];
-        held.holding = false;
         held.held_bytes = 0;
         let mut waiting = std::mem::take(&mut held.held);
         while let Some((newer, record)) = waiting.pop_front() {
@@ -91,7 +108,6 @@ impl Hub {
                 Fit::Hole => {
                     waiting.push_front((newer, record));
                     let held = &mut self.channels[channel];
-                    held.holding = true;
                     held.held_bytes = waiting.iter().map(|(_, record)| record.value().weight()).sum();
                     held.held = waiting;
                     return self.reread(channel);
@@ -227,6 +243,9 @@ impl Hub {
         held.seq = snapshot.seq;
         held.totals = snapshot.totals;
         held.state = snapshot.state;
+        if held.log.len() == 0 {
+            held.state_before_log.clone_from(&held.state);
+        }
     }
 
     /// The broker is ahead within what the hub can continue: the difference is one gap, exact by kind.
@@ -275,13 +294,13 @@ impl Hub {
         self.reset_listeners(channel, Some(seq));
         let held = &mut self.channels[channel];
         let before = held.log.bytes();
-        let totals =
-            held.totals_before(held.log.number_after(seq)).filter(|totals| totals.sum() == seq.get());
+        let number = held.log.number_after(seq);
+        let totals = held.totals_before(number).filter(|totals| totals.sum() == seq.get());
         let known = totals.is_some();
         if let Some(totals) = totals {
+            held.state = held.state_before(number);
             held.log.truncate(seq);
             (held.seq, held.totals) = (seq, totals);
-            held.state = held.state.take().filter(|state| state.seq <= seq);
         } else {
             held.log.clear();
         }
@@ -313,7 +332,8 @@ impl Hub {
         self.log_bytes -= held.log.bytes();
         held.log.clear();
         held.points = [None, None, None];
-        (held.epoch, held.prev, held.state) = (None, None, None);
+        (held.epoch, held.prev) = (None, None);
+        (held.state, held.state_before_log) = (None, None);
         held.seq = Seq::ZERO;
         held.totals = tally_protocol::Totals::new();
         if let Some(snapshot) = snapshot {
@@ -365,9 +385,12 @@ impl Hub {
     fn evict_oldest(&mut self, channel: u32) {
         let log = &mut self.channels[channel].log;
         let before = log.bytes();
-        log.pop_oldest();
+        let oldest = log.pop_oldest();
         self.log_bytes -= before - log.bytes();
         self.counters.evicted += 1;
+        if let Some(state) = oldest.and_then(|entry| entry.state()) {
+            self.channels[channel].state_before_log = Some(state);
+        }
     }
 
     /// The channel is now the warmest.

@@ -95,7 +95,7 @@ impl Listener {
     }
 
     fn attached_at(&mut self, position: &Position, on: &mut Context<'_>) -> Checked {
-        self.is_real(position, self.last.is_some(), on)?;
+        self.is_real(position, on)?;
         if self.last.is_none() && position.state.is_some() {
             on.coverage.note("attach with state");
         }
@@ -129,7 +129,7 @@ impl Listener {
         }
     }
 
-    fn is_real(&self, position: &Position, may_lack_state: bool, on: &Context<'_>) -> Checked {
+    fn is_real(&self, position: &Position, on: &Context<'_>) -> Checked {
         let Some(epoch) = &position.epoch else {
             let is_nothing = *position == Position::default();
             return if is_nothing { Ok(()) } else { Err("a position without an epoch".into()) };
@@ -137,7 +137,7 @@ impl Listener {
         let history = self.history(epoch, position.seq, on)?;
         self.totals_are_true(history, position.seq, &position.totals)?;
         let state = history.state(position.seq.get());
-        if position.state == state || (may_lack_state && position.state.is_none()) {
+        if position.state == state {
             return Ok(());
         }
         Err(format!("{}: state {:?} at {}, truly {state:?}", self.channel, position.state, position.seq))
@@ -195,7 +195,7 @@ impl Listener {
             frame.why,
             if reason.is_some() { "counts" } else { "full" }
         ));
-        self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), frame.why, on)?;
+        self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), on)?;
         let channel = self.channel.clone();
         let history = self.history(&frame.epoch, frame.seq, on)?;
         let cursor = self.ledger()?.cursor();
@@ -213,7 +213,7 @@ impl Listener {
 
     pub(crate) fn summary(&mut self, frame: &SummaryChannel, why: Why, on: &mut Context<'_>) -> Checked {
         on.coverage.note(&format!("summary {why}"));
-        self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), why, on)?;
+        self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), on)?;
         self.once_a_tick(if why == Why::Asked { 5_000 } else { 1_000 }, on.now)?;
         self.ledger()?.handle_summary(why, frame).map_err(|broken| broken.to_string())
     }
@@ -225,7 +225,6 @@ impl Listener {
         seq: Seq,
         totals: &Totals,
         state: Option<&State>,
-        why: Why,
         on: &Context<'_>,
     ) -> Checked {
         let channel = self.channel.clone();
@@ -236,9 +235,7 @@ impl Listener {
             return Err(format!("{channel}: totals of {epoch} without a reset"));
         }
         let newest = history.state(seq.get()).filter(|newest| newest.seq > ledger.cursor());
-        // What was the newest before a replay starts is not known any more if there is a newer one.
-        let is_forgotten = why == Why::Replay && state.is_none();
-        if state == newest.as_ref() || is_forgotten {
+        if state == newest.as_ref() {
             return Ok(());
         }
         Err(format!("{channel}: state {state:?} rides to {seq} from {}, truly {newest:?}", ledger.cursor()))
@@ -294,7 +291,7 @@ impl Listener {
             state: frame.state.clone(),
         };
         let same = self.refused.take().is_some_and(|refused| refused == position);
-        self.is_real(&position, same && self.last.is_some(), on)?;
+        self.is_real(&position, on)?;
         let ledger = self.ledger()?;
         let from = ledger.epoch().cloned();
         let cursor = ledger.cursor();
