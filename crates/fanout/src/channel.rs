@@ -1,5 +1,6 @@
 //! One channel as a hub knows it: position, totals, log, listeners by how they are served, and what waits.
 
+use crate::hub::unnumbered::Passed;
 use crate::log::{Body, Entry, Log};
 use crate::point::Point;
 use crate::shared::{ChannelRecord, Shared};
@@ -58,6 +59,7 @@ pub(crate) struct Channel {
     /// one may not break continuity.
     pub(crate) read_sure: u64,
     pub(crate) idle_timer_at: Option<Time>,
+    pub(crate) unnumbered: Passed,
     /// Its place among the hub's logs by coldness, where it has more than one entry.
     pub(crate) warmth: Option<u64>,
     window_at: Time,
@@ -90,6 +92,7 @@ impl Channel {
             read_queued: false,
             read_sure: 0,
             idle_timer_at: None,
+            unnumbered: Passed::default(),
             warmth: None,
             window_at: now,
             window_events: 0,

@@ -12,6 +12,7 @@ mod intake;
 mod listen;
 mod place;
 mod pressure;
+pub(crate) mod unnumbered;
 
 use crate::channel::Channel;
 use crate::limits::HubLimits;

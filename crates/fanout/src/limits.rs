@@ -58,6 +58,9 @@ pub(crate) const BURST_SECONDS: u64 = 2;
 pub(crate) const PRESSED_SUMMARY_TICK_MS: u64 = 1_000;
 /// How often a summary goes to a subscription that asked for it.
 pub(crate) const ASKED_SUMMARY_TICK_MS: u64 = 5_000;
+/// Bytes that may be due to a connection together with an event without a number, unless nothing is. More: that event is
+/// dropped for the connection's listener.
+pub(crate) const UNNUMBERED_BYTES_MAX: u64 = 64 * 1024;
 /// What a log entry weighs beside its data: the frame's head, and each event's keys.
 pub(crate) const RECORD_OVERHEAD_BYTES: u64 = 160;
 pub(crate) const EVENT_OVERHEAD_BYTES: u64 = 64;

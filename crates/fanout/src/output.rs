@@ -3,7 +3,7 @@
 use crate::shared::{ChannelRecord, Shared};
 use std::sync::Arc;
 use tally_protocol::{
-    ChannelName, Counts, ErrorFrame, Reset, Rung, RungFrame, Subscribed, Summary, Unsubscribed,
+    ChannelName, Counts, ErrorFrame, Reset, Rung, RungFrame, Subscribed, Summary, Unnumbered, Unsubscribed,
     UpstreamFrame, Why,
 };
 
@@ -19,6 +19,7 @@ pub enum Output {
     Rung(RungFrame),
     Reset(Box<Reset>),
     Upstream(UpstreamFrame),
+    Unnumbered(Arc<Shared<Unnumbered>>),
 }
 
 /// What the hub needs from outside.
@@ -68,6 +69,10 @@ pub struct Counters {
     pub events_full: u64,
     pub events_counted: u64,
     pub events_summarised: u64,
+    /// Events without a number, summed over listeners.
+    pub unnumbered_delivered: u64,
+    /// Those that a listener missed, counted when it was told.
+    pub unnumbered_dropped: u64,
 }
 
 impl Counters {

@@ -1,7 +1,8 @@
 //! One connection: its ceiling, its bucket, what is due to it, and how calm its socket is.
 //!
-//! Bounded: every queue here holds a subscription at most once; replies are read no faster than they are pulled.
+//! Bounded: queues of subscriptions hold each at most once; replies are read no faster than they are pulled.
 
+use crate::hub::unnumbered::Waiting;
 use crate::limits::HubLimits;
 use crate::output::Output;
 use crate::throttle::Bucket;
@@ -37,6 +38,7 @@ pub(crate) struct Connection {
     pub(crate) summaries: VecDeque<u32>,
     /// Outputs of `due` since the last summary: a summary takes its turn among them.
     pub(crate) turns: usize,
+    pub(crate) unnumbered: Waiting,
     pub(crate) in_ready: bool,
     pub(crate) blocked_at: Option<Time>,
     /// Bytes of records due and not pulled, summed over the subscriptions.
@@ -62,6 +64,7 @@ impl Connection {
             due: VecDeque::new(),
             summaries: VecDeque::new(),
             turns: 0,
+            unnumbered: Waiting::default(),
             in_ready: false,
             blocked_at: None,
             owed: 0,
@@ -84,6 +87,7 @@ impl Connection {
         !self.replies.is_empty()
             || !self.due.is_empty()
             || !self.summaries.is_empty()
+            || !self.unnumbered.is_empty()
             || self.told_ceiling != self.ceiling()
             || self.told_upstream != upstream
     }

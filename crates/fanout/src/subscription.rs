@@ -1,5 +1,6 @@
 //! One listener of one channel: a cursor, what it asked for, and what it was last told.
 
+use crate::hub::unnumbered::Share;
 use crate::point::Point;
 use crate::throttle::Bucket;
 use crate::time::Time;
@@ -59,6 +60,7 @@ pub(crate) struct Subscription {
     pub(crate) tail: bool,
     pub(crate) bucket: Bucket,
     pub(crate) throttled: bool,
+    pub(crate) unnumbered: Share,
     /// Up to where the bucket has booked what went by while throttled.
     pub(crate) shadow_seq: Seq,
     pub(crate) phase: Phase,

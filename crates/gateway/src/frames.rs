@@ -35,6 +35,10 @@ pub(crate) fn output(output: Output) -> Framed {
             let encode = |counts: &tally_protocol::Counts| server(&counts.clone().into());
             return Framed { bytes: shared.frame(encode).clone(), form: Form::Counts, sent_at: None };
         }
+        Output::Unnumbered(shared) => {
+            let encode = |frame: &tally_protocol::Unnumbered| server(&frame.clone().into());
+            return Framed { bytes: shared.frame(encode).clone(), form: Form::Unnumbered, sent_at: None };
+        }
         Output::Summary(summary) => (Form::Summary, (*summary).into()),
         Output::Subscribed(frame) => (Form::Control, (*frame).into()),
         Output::Unsubscribed(frame) => (Form::Control, (*frame).into()),

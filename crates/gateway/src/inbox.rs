@@ -4,7 +4,7 @@ use crate::limits::INBOX_ENTRY_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tally_fanout::{ChannelRecord, Shared};
-use tally_protocol::{Body, ChannelName, Snapshot, UnixMs, UpstreamStatus};
+use tally_protocol::{Body, ChannelName, Snapshot, UnixMs, Unnumbered, UpstreamStatus};
 use tokio::sync::mpsc;
 
 /// What ingest tells a shard.
@@ -16,6 +16,11 @@ pub(crate) enum Arrival {
         channel: ChannelName,
         snapshot: Option<Snapshot>,
         read: u64,
+    },
+    /// `number` counts those of the channel, see [`tally_fanout::Hub::handle_unnumbered`].
+    Unnumbered {
+        number: u64,
+        frame: Arc<Shared<Unnumbered>>,
     },
     Upstream {
         status: UpstreamStatus,
@@ -36,6 +41,9 @@ impl Arrival {
                 let state = snapshot.state.as_ref().map_or(0, |state| state.data.len() as u64);
                 state + 128 * snapshot.totals.len() as u64
             }),
+            Self::Unnumbered { frame, .. } => {
+                frame.value().events.iter().map(|event| event.len() as u64).sum()
+            }
             Self::Upstream { .. } => 0,
         };
         data + INBOX_ENTRY_BYTES

@@ -1,7 +1,7 @@
 //! What arrives from the broker, decoded once and put into the inbox of every shard with a listener; never waits.
 //!
 //! Who must drop leaves a gap, and the channel is read again. A record whose body disagrees with its header is told
-//! as counts from the header.
+//! as counts from the header. What is no record goes on as it came, without a number, if it is JSON.
 
 use crate::inbox::{Arrival, Inbox};
 use crate::interest::reads::Wants;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tally_backplane::{Incoming, Stream};
 use tally_fanout::{ChannelRecord, Shared};
-use tally_protocol::{ChannelName, Record, RecordError};
+use tally_protocol::{ChannelName, EVENT_BYTES_MAX, RawJson, Record, RecordError, Unnumbered};
 
 /// The one reader of the backplane's stream.
 pub(crate) struct Ingest {
@@ -62,8 +62,7 @@ impl Ingest {
         match Record::decode(payload) {
             Ok(record) => Some(record),
             Err(RecordError::Foreign) => {
-                metrics.foreign.increment(1);
-                tracing::debug!(%channel, bytes = payload.len(), "a message that is no record");
+                self.handle_foreign(channel, payload);
                 None
             }
             Err(RecordError::Body { header, problem }) => {
@@ -81,6 +80,35 @@ impl Ingest {
         }
     }
 
+    /// What a foreign program published: one JSON value, no larger than an event may be. What is not is dropped, and
+    /// listeners are told by its number, which no frame has.
+    fn handle_foreign(&self, channel: &ChannelName, payload: &Bytes) {
+        let (shards, number) = self.interest.note_unnumbered(channel);
+        if shards.is_empty() {
+            return;
+        }
+        let [passed, not_json, too_large, no_room] = &self.metrics.unnumbered;
+        if payload.len() > EVENT_BYTES_MAX {
+            too_large.increment(1);
+            return tracing::debug!(%channel, bytes = payload.len(), "a foreign message that is too large");
+        }
+        let event = match RawJson::new(payload) {
+            Ok(event) => event,
+            Err(error) => {
+                not_json.increment(1);
+                return tracing::debug!(%channel, %error, "a foreign message that cannot be passed on");
+            }
+        };
+        passed.increment(1);
+        let frame = Unnumbered { channel: channel.clone(), events: vec![event], dropped: 0 };
+        let frame = Arc::new(Shared::new(frame));
+        for shard in shards.iter() {
+            if self.inboxes[shard].put(Arrival::Unnumbered { number, frame: frame.clone() }).is_err() {
+                no_room.increment(1);
+            }
+        }
+    }
+
     fn reread_all(&self, channel: &ChannelName) {
         self.reread(channel, self.interest.shards(channel));
     }
@@ -92,6 +120,42 @@ impl Ingest {
         let fresh = self.interest.note_gap(channel, shards);
         if !fresh.is_empty() {
             self.commands.send(Command::Reread(channel.clone(), Wants::all(fresh)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::inbox;
+
+    #[tokio::test]
+    async fn foreign_messages_go_on_if_they_are_json_and_are_numbered_either_way() {
+        let channel = ChannelName::new("job:7").unwrap();
+        let (put, mut reader) = inbox(1024 * 1024);
+        let (commands, _) = Commands::new();
+        let interest = Arc::new(Interest::default());
+        let metrics = Arc::new(Metrics::new());
+        let ingest = Ingest { interest: interest.clone(), inboxes: vec![put], commands, metrics };
+        ingest.handle_message(&channel, &Bytes::from_static(b"\"nobody listens\""));
+        interest.add(0, &channel);
+        let large = format!("\"{}\"", "x".repeat(EVENT_BYTES_MAX));
+        for text in [" {\"hello\" :1}\n", "hello", "{", "[17]", "1 2", large.as_str(), "null"] {
+            ingest.handle_message(&channel, &Bytes::copy_from_slice(text.as_bytes()));
+        }
+        let arrivals = reader.take(10).await;
+        let got: Vec<_> = arrivals
+            .iter()
+            .map(|arrival| match arrival {
+                Arrival::Unnumbered { number, frame } => (*number, frame.value().events[0].as_str()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(got, [(1, "{\"hello\" :1}"), (4, "[17]"), (7, "null")]);
+        let text = ingest.metrics.handle().render();
+        for (outcome, n) in [("passed", 3), ("not_json", 3), ("too_large", 1), ("no_room", 0)] {
+            let line = format!("tally_unnumbered_messages_total{{outcome=\"{outcome}\"}} {n}");
+            assert!(text.contains(&line), "{line}\n{text}");
         }
     }
 }

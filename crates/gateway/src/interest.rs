@@ -60,6 +60,8 @@ struct Entry {
     quiet_since: Instant,
     /// What the last audit saw that had not come; a second look tells whether it was only on its way.
     suspect: Option<Option<Head>>,
+    /// How many messages without a number came.
+    unnumbered: u64,
 }
 
 /// The table.
@@ -77,6 +79,7 @@ impl Interest {
             head: None,
             quiet_since: Instant::now(),
             suspect: None,
+            unnumbered: 0,
         };
         let mut entry = self.channels.entry(channel.clone()).or_insert_with(fresh);
         entry.shards = entry.shards.union(ShardSet::one(shard));
@@ -111,6 +114,14 @@ impl Interest {
         entry.quiet_since = Instant::now();
         entry.advance(Head { epoch: epoch.clone(), seq: to });
         entry.shards
+    }
+
+    /// Something without a number came; the answer is who wants it, and which of its kind it is, from 1. Whoever then drops
+    /// it leaves a hole in these numbers, by which listeners are told.
+    pub(crate) fn note_unnumbered(&self, channel: &ChannelName) -> (ShardSet, u64) {
+        let Some(mut entry) = self.channels.get_mut(channel) else { return (ShardSet::default(), 0) };
+        entry.unnumbered += 1;
+        (entry.shards, entry.unnumbered)
     }
 
     /// A snapshot came, and stands above whatever was known.

@@ -34,7 +34,16 @@ const METRICS: &[Metric] = &[
     Metric("tally_records_total", Unit::Count, "Records that came from the broker."),
     Metric("tally_record_events_total", Unit::Count, "Events in them."),
     Metric("tally_bad_records_total", Unit::Count, "Messages that could not be used whole, by problem."),
-    Metric("tally_foreign_messages_total", Unit::Count, "Messages that are no records of Tally; dropped."),
+    Metric(
+        "tally_unnumbered_messages_total",
+        Unit::Count,
+        "Messages that are no records of Tally, by outcome.",
+    ),
+    Metric(
+        "tally_unnumbered_events_total",
+        Unit::Count,
+        "Events in them, summed over listeners at `full`, by outcome.",
+    ),
     Metric("tally_inbox_drops_total", Unit::Count, "Records dropped for a shard whose inbox was full."),
     Metric("tally_snapshots_total", Unit::Count, "Snapshots read from the broker, by outcome."),
     Metric("tally_audits_total", Unit::Count, "Quiet channels whose head was compared with the broker's."),
@@ -119,7 +128,10 @@ pub(crate) struct Metrics {
     pub(crate) bad_body: Counter,
     pub(crate) bad_header: Counter,
     pub(crate) bad_version: Counter,
-    pub(crate) foreign: Counter,
+    /// `passed`, `not_json`, `too_large`, `no_room`.
+    pub(crate) unnumbered: [Counter; 4],
+    /// `delivered`, `dropped`.
+    pub(crate) unnumbered_events: [Counter; 2],
     pub(crate) inbox_drops: Counter,
     pub(crate) snapshots_read: Counter,
     pub(crate) snapshots_failed: Counter,
@@ -137,7 +149,7 @@ pub(crate) struct Metrics {
     /// `[to][why]`.
     pub(crate) rung_changes: [[Counter; 6]; 3],
     /// In the order of [`Form`].
-    pub(crate) deliveries: [Counter; 4],
+    pub(crate) deliveries: [Counter; 5],
     pub(crate) delivered_bytes: Counter,
     /// `full`, `counted`, `summarised`.
     pub(crate) delivered_events: [Counter; 3],
@@ -155,9 +167,10 @@ pub(crate) enum Form {
     Summary,
     /// Replies, rungs, resets, heartbeats.
     Control,
+    Unnumbered,
 }
 
-const FORMS: [&str; 4] = ["full", "counts", "summary", "control"];
+const FORMS: [&str; 5] = ["full", "counts", "summary", "control", "unnumbered"];
 
 impl Metrics {
     pub(crate) fn new() -> Self {
@@ -202,7 +215,10 @@ impl Metrics {
             bad_body: bad("body"),
             bad_header: bad("header"),
             bad_version: bad("version"),
-            foreign: counter(r, "tally_foreign_messages_total", &[]),
+            unnumbered: ["passed", "not_json", "too_large", "no_room"]
+                .map(|outcome| counter(r, "tally_unnumbered_messages_total", &[("outcome", outcome)])),
+            unnumbered_events: ["delivered", "dropped"]
+                .map(|outcome| counter(r, "tally_unnumbered_events_total", &[("outcome", outcome)])),
             inbox_drops: counter(r, "tally_inbox_drops_total", &[]),
             snapshots_read: snapshots("read"),
             snapshots_failed: snapshots("failed"),

@@ -164,6 +164,7 @@ impl Shard {
             Arrival::Snapshot { channel, snapshot, read } => {
                 hub.handle_snapshot(now, &channel, snapshot, read);
             }
+            Arrival::Unnumbered { number, frame } => hub.handle_unnumbered(now, number, &frame),
             Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
         }
     }

@@ -47,6 +47,7 @@ impl Hub {
         let held = &mut self.subs[sub];
         held.phase = Phase::Attached;
         held.free_until = head;
+        held.unnumbered.attach(&self.channels[held.channel].unnumbered);
         self.place(sub, now);
         Some(self.subscribed(sub, attach))
     }

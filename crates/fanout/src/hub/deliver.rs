@@ -37,7 +37,7 @@ impl Hub {
             }
             self.subs[sub].in_due = false;
         }
-        self.next_summary(index)
+        self.next_summary(index).or_else(|| self.next_unnumbered(index))
     }
 
     /// What differs from what the connection was last told as a whole.

@@ -1,6 +1,7 @@
 //! What clients ask for: subscribe, unsubscribe, another rung.
 
 use super::Hub;
+use super::unnumbered::Share;
 use crate::channel::Channel;
 use crate::output::{Output, Request};
 use crate::session::ConnId;
@@ -71,6 +72,7 @@ impl Hub {
             tail: asked.tail,
             bucket: Bucket::new(rate, now),
             throttled: false,
+            unnumbered: Share::new(rate, now),
             shadow_seq: Seq::ZERO,
             phase: if ready {
                 Phase::Attaching { start, checked: false }
@@ -199,6 +201,7 @@ impl Hub {
             held.shadow_seq = seq;
         }
         held.bucket.change_rate(rate, now);
+        held.unnumbered.change_rate(rate, now);
         if held.throttled {
             let at = now + held.bucket.full_in();
             self.set_recovery_timer(sub, Some(at));
@@ -232,6 +235,7 @@ impl Hub {
         let conn = &mut self.conns[held.conn];
         conn.subscriptions.remove(&held.channel);
         conn.owed -= held.owed;
+        conn.unnumbered.forget(sub);
         if held.in_due {
             conn.due.retain(|due| *due != sub);
         }

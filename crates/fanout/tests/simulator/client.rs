@@ -136,6 +136,7 @@ impl Client {
                 self.told_upstream = frame.status;
                 on.coverage.note("output upstream");
             }
+            Output::Unnumbered(shared) => drop(self.attached(&shared.value().channel)?),
         }
         for channel in &booked {
             self.listeners[channel].conserves(on)?;
@@ -336,6 +337,7 @@ fn encode(output: &Output) -> Vec<u8> {
         Output::Rung(frame) => frame.clone().into(),
         Output::Reset(frame) => (**frame).clone().into(),
         Output::Upstream(frame) => frame.clone().into(),
+        Output::Unnumbered(shared) => shared.value().clone().into(),
     };
     frame.encode().into_bytes()
 }

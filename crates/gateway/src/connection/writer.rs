@@ -24,7 +24,7 @@ pub(crate) struct Writer {
     control: Vec<u8>,
     /// Nothing follows what is in `frames`.
     is_sealed: bool,
-    forms: [u32; 4],
+    forms: [u32; 5],
     sample: Option<UnixMs>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum Written {
     /// There was nothing to write.
     Nothing,
     /// Everything is out: so many bytes since the last word, and these frames by form.
-    Whole { bytes: usize, forms: [u32; 4], sample: Option<UnixMs> },
+    Whole { bytes: usize, forms: [u32; 5], sample: Option<UnixMs> },
     /// The socket is full.
     Partly { bytes: usize },
 }
@@ -48,7 +48,7 @@ impl Writer {
             is_blocked: false,
             control: Vec::new(),
             is_sealed: false,
-            forms: [0; 4],
+            forms: [0; 5],
             sample: None,
         }
     }
@@ -200,7 +200,7 @@ mod tests {
         assert!(writer.push_control(b"<pong>"));
         assert!(!writer.has_room());
         assert_eq!(write(&mut writer, &mut out, 0).unwrap(), Written::Partly { bytes: 0 });
-        let forms = [2, 0, 0, 0];
+        let forms = [2, 0, 0, 0, 0];
         assert_eq!(
             write(&mut writer, &mut out, 99).unwrap(),
             Written::Whole { bytes: 5, forms, sample: None }

@@ -8,7 +8,7 @@ use tally_fanout::{Counters, HubStats};
 #[derive(Debug, Default)]
 pub(crate) struct ShardReport {
     /// In the order of [`super::Form`].
-    deliveries: [u64; 4],
+    deliveries: [u64; 5],
     delivered_bytes: u64,
     partial_writes: u64,
     client_frames: u64,
@@ -18,7 +18,7 @@ pub(crate) struct ShardReport {
 }
 
 impl ShardReport {
-    pub(crate) fn count_frames(&mut self, forms: [u32; 4]) {
+    pub(crate) fn count_frames(&mut self, forms: [u32; 5]) {
         for (total, n) in self.deliveries.iter_mut().zip(forms) {
             *total += u64::from(n);
         }
@@ -65,6 +65,8 @@ impl ShardReport {
             (&metrics.resets, told.resets, now.resets),
             (&metrics.jumps, told.jumps, now.jumps),
             (&metrics.evicted, told.evicted, now.evicted),
+            (&metrics.unnumbered_events[0], told.unnumbered_delivered, now.unnumbered_delivered),
+            (&metrics.unnumbered_events[1], told.unnumbered_dropped, now.unnumbered_dropped),
             (&metrics.delivered_events[0], told.events_full, now.events_full),
             (&metrics.delivered_events[1], told.events_counted, now.events_counted),
             (&metrics.delivered_events[2], told.events_summarised, now.events_summarised),

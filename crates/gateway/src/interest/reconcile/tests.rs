@@ -78,6 +78,7 @@ impl Bench {
                 Arrival::Record(_) => "record".into(),
                 Arrival::Snapshot { channel, .. } => format!("snapshot {channel}"),
                 Arrival::Upstream { status, .. } => format!("{status:?}"),
+                Arrival::Unnumbered { .. } => "unnumbered".into(),
             }));
         }
         words
