@@ -97,6 +97,21 @@ impl Builder {
         self
     }
 
+    /// Whether payloads may be withheld while nobody listens. Default yes.
+    ///
+    /// A channel with more than 10 events in the last second, of whose last batch the broker said that no gateway is
+    /// subscribed, is sent as counts (why `unheard`) every 200 ms; seq and totals stay exact. Each answer tells whether
+    /// somebody listens again, and from then on events are sent in full: a listener that attaches gets them after
+    /// 200 ms and two round trips. State events and slow channels are always sent whole, and so is every event where the
+    /// broker's last answer is older than 1 s, or says that it does not know.
+    ///
+    /// Turn it off where data has to reach the broker although nobody listens, for instance for programs that read
+    /// Redis themselves. What nobody listens to is not kept anywhere either way.
+    pub fn listener_aware(mut self, listener_aware: bool) -> Self {
+        self.settings.listener_aware = listener_aware;
+        self
+    }
+
     /// Starts a producer to the gateway at `url` (`http://` or `https://`, with a path in front where a proxy needs
     /// one). When it returns, settings and URL are valid; nothing has been sent.
     ///

@@ -51,5 +51,5 @@ pub use transport::UrlError;
 /// this crate only.
 pub use tally_protocol::{
     BadLine, ChannelName, Class, Epoch, Event, Heard, Intake, IntakeError, Kind, NameError, OnError, RawJson,
-    Seq, UnixMs, drop_keys, read_events, read_value,
+    Seq, UnixMs, Why, drop_keys, read_events, read_value,
 };

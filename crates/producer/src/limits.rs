@@ -35,6 +35,21 @@ pub(crate) const NOTICES_MAX: usize = 64;
 /// Bytes of an answer that are read. More: the answer is not understood, and so the outcome is in doubt.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// Events of a slow channel within [`SLOW_WINDOW`]; slow channels are always sent whole. More: payloads are withheld
+/// while nobody listens.
+pub const SLOW_EVENTS_MAX: usize = 10;
+/// See [`SLOW_EVENTS_MAX`].
+pub const SLOW_WINDOW: Duration = Duration::from_secs(1);
+/// How long counts of events that nobody listens to wait for more, from one batch to the next. Their answer tells
+/// whether somebody listens again.
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+/// How old an answer may be to say that nobody listens, from the beginning of its attempt. Older: nothing is known,
+/// and events are sent whole.
+pub const HEARING_AGE_MAX: Duration = Duration::from_secs(1);
+/// Spans of one channel that may wait before further ones are begun only where a batch is full. It matters where each
+/// of many state events would end a span of counts: those behind it are then sent whole, in batches.
+pub(crate) const UNHEARD_SPANS_MAX: usize = 4;
+
 /// How long one attempt may take; a gateway holds a request for 5 s at most.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connecting may take, within the attempt. Longer: surely not published.

@@ -6,8 +6,10 @@
 
 mod agenda;
 mod answer;
+mod attempt;
 mod channel;
 mod ending;
+mod hearing;
 mod identity;
 mod link;
 mod room;
@@ -24,17 +26,18 @@ use crate::receipt::{Receipt, SpanOutcome};
 use crate::settings::Settings;
 use crate::stats::Stats;
 use agenda::Agenda;
-use channel::{Channel, Phase, Sent};
+use attempt::{hold_counts, release};
+use channel::Channel;
 use ending::Ending;
 use identity::Identity;
 use link::Link;
 use room::{Cost, Room};
-use span::{Sealed, Span};
+use span::Span;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 use tally_backplane::{Content, ProducerBatch};
-use tally_protocol::{ChannelName, EVENT_BYTES_MAX, Event};
+use tally_protocol::{ChannelName, EVENT_BYTES_MAX, Event, Why};
 
 /// One attempt to publish one batch.
 #[derive(Debug, Clone)]
@@ -85,7 +88,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes an event in, in full where the buffer has room, else as a count in the same place of its channel.
+    /// Takes an event in: as a count where nobody listens, else in full where the buffer has room, else as a count;
+    /// in any case in its place of the channel.
     pub(crate) fn handle_publish(
         &mut self,
         now: Instant,
@@ -94,6 +98,11 @@ impl Pipeline {
     ) -> Result<Receipt, PublishError> {
         self.check(&event)?;
         let channel = self.channels.get(name);
+        if channel.is_some_and(|channel| channel.withholds(now, &event))
+            && let Ok(span) = self.counts_span(now, channel, &event, Why::Unheard)
+        {
+            return Ok(self.push(now, name, span, event));
+        }
         let joins = channel.is_some_and(|channel| channel.takes_full(&event, &self.settings));
         let bytes = EVENT_COST_BYTES + event.data.len() + if joins { 0 } else { SPAN_COST_BYTES };
         let (in_full, notice) = self.room.admits(bytes, &self.settings);
@@ -102,14 +111,25 @@ impl Pipeline {
             let span = (!joins).then(|| Span::full(self.spans, now));
             return Ok(self.push(now, name, span, event));
         }
-        let counted = channel.and_then(|channel| channel.counts_span(&event));
-        let before = counted.map_or(0, |span| span.cost().counts);
-        let after = Span::counts_cost_with(counted, &event);
-        let is_new = channel.is_none_or(|channel| channel.counts_spans == 0);
-        let span = counted.is_none().then(|| Span::counts(self.spans, now));
-        self.room.admits_counts(before, after, usize::from(is_new), &self.settings)?;
+        let span = self.counts_span(now, self.channels.get(name), &event, Why::Upstream)?;
         self.room.handle_counted();
         Ok(self.push(now, name, span, event))
+    }
+
+    /// The span of counts to be begun for an event, if it joins none and there is room.
+    fn counts_span(
+        &self,
+        now: Instant,
+        channel: Option<&Channel>,
+        event: &Event,
+        why: Why,
+    ) -> Result<Option<Span>, PublishError> {
+        let counted = channel.and_then(|channel| channel.counts_span(event, why));
+        let before = counted.map_or(0, |span| span.cost().counts);
+        let after = Span::counts_cost_with(counted, event);
+        let is_new = channel.is_none_or(|channel| channel.counts_spans == 0);
+        self.room.admits_counts(before, after, usize::from(is_new), &self.settings)?;
+        Ok(counted.is_none().then(|| Span::counts(self.spans, now, why)))
     }
 
     fn check(&self, event: &Event) -> Result<(), PublishError> {
@@ -132,14 +152,18 @@ impl Pipeline {
             self.channels.insert(name.clone(), Channel::new(identity));
         }
         let channel = self.channels.get_mut(name).expect("it was put there above");
+        if !channel.is_unheard(now) {
+            // What is no answer now is none later.
+            channel.hearing.forget();
+        }
         if let Some(span) = span {
             self.spans += 1;
-            if span.is_counts() {
+            if span.why().is_some() {
                 hold_counts(channel, &mut self.room);
             }
             channel.queue.push_back(span);
         }
-        let (receipt, before, after) = channel.push(event, &self.settings);
+        let (receipt, before, after) = channel.push(now, event, &self.settings);
         self.room.release(before);
         self.room.hold(after);
         self.stats.accepted += 1;
@@ -157,8 +181,8 @@ impl Pipeline {
         let name = name.clone();
         let channel = self.channels.get_mut(&name).expect("the agenda lists channels that are there");
         let mut attempt = match channel.sent.take() {
-            Some(sent) => retry(now, channel, sent, &mut self.room, &self.settings),
-            None => first_attempt(now, channel),
+            Some(sent) => attempt::again(now, channel, sent, &mut self.room, &self.settings),
+            None => attempt::first(now, channel, &mut self.room, &self.settings),
         };
         // A batch in doubt keeps what it was sent with; any other goes out as what the broker accepts now.
         if attempt.doubt_since.is_none() {
@@ -214,8 +238,11 @@ impl Pipeline {
         let Some(channel) = self.channels.get_mut(name) else { return };
         let Some(sent) = channel.sent.take() else { return };
         match &outcome {
-            SpanOutcome::Full(_) | SpanOutcome::Counted { .. } => {
+            SpanOutcome::Full(published) | SpanOutcome::Counted { published, .. } => {
                 channel.identity.handle_accepted(sent.accepted_earliest());
+                if self.settings.listener_aware {
+                    channel.hearing.handle_answer(sent.accepted_earliest(), published.heard);
+                }
             }
             SpanOutcome::Refused { .. } => {}
             // Whether the broker has this number, nobody knows: no later batch may depend on it.
@@ -243,7 +270,10 @@ impl Pipeline {
         let channel = name.clone();
         match &outcome {
             SpanOutcome::Full(_) => self.stats.full += events,
-            SpanOutcome::Counted { .. } => self.stats.counted += events,
+            SpanOutcome::Counted { why, .. } => {
+                self.stats.counted += events;
+                self.stats.unheard += if *why == Why::Unheard { events } else { 0 };
+            }
             SpanOutcome::Refused { code, message } => {
                 self.stats.refused += events;
                 let (code, message) = (Arc::clone(code), Arc::clone(message));
@@ -269,60 +299,6 @@ impl Pipeline {
         let before = now.checked_sub(IDENTITY_AGE_MAX);
         while let Some(name) = self.agenda.pop_idle(before, IDLE_CHANNELS_MAX) {
             self.channels.remove(&name);
-        }
-    }
-}
-
-fn first_attempt(now: Instant, channel: &mut Channel) -> Sent {
-    let span = channel.queue.pop_front().expect("a channel that is due has a batch or a span");
-    let (span_no, verdict) = (span.no, Arc::clone(&span.verdict));
-    Sent {
-        span_no,
-        verdict,
-        sealed: span.seal(),
-        batch: channel.identity.next_batch(),
-        attempt: 1,
-        attempt_at: now,
-        doubt_since: None,
-        phase: Phase::OnWire,
-    }
-}
-
-/// A retry keeps number and kinds. Its payloads are dropped only while the buffer is needed, and only where no
-/// earlier attempt may have been published: then what the receipts say, counted, is certain.
-fn retry(now: Instant, channel: &mut Channel, sent: Sent, room: &mut Room, settings: &Settings) -> Sent {
-    let lighter = (room.is_counting() && sent.doubt_since.is_none())
-        .then(|| sent.sealed.without_payloads())
-        .flatten()
-        .filter(|lighter| {
-            let new_channels = usize::from(channel.counts_spans == 0);
-            room.admits_counts(0, lighter.cost.counts, new_channels, settings).is_ok()
-        });
-    let sealed = match lighter {
-        None => sent.sealed,
-        Some(lighter) => {
-            room.release(sent.sealed.cost);
-            room.hold(lighter.cost);
-            hold_counts(channel, room);
-            lighter
-        }
-    };
-    Sent { sealed, attempt: sent.attempt.saturating_add(1), attempt_at: now, phase: Phase::OnWire, ..sent }
-}
-
-fn hold_counts(channel: &mut Channel, room: &mut Room) {
-    if channel.counts_spans == 0 {
-        room.hold_channel();
-    }
-    channel.counts_spans += 1;
-}
-
-fn release(channel: &mut Channel, room: &mut Room, cost: Cost) {
-    room.release(cost);
-    if cost.is_counts() {
-        channel.counts_spans -= 1;
-        if channel.counts_spans == 0 {
-            room.release_channel();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What became of an event: the receipt that `publish` returns, and the outcome that it gets in the end.
 
 use std::sync::{Arc, OnceLock};
-use tally_protocol::{Epoch, Heard, Published, Seq};
+use tally_protocol::{Epoch, Heard, Published, Seq, Why};
 use tokio::sync::Notify;
 
 /// What became of one event. Nothing is ever told twice, and nothing that was told changes.
@@ -9,12 +9,14 @@ use tokio::sync::Notify;
 pub enum Outcome {
     /// Published once, with its data, at this position of the channel.
     Full { epoch: Epoch, seq: Seq, heard: Heard },
-    /// Published once as a count: it is one of the events `from` to `to`, whose data was dropped.
+    /// Published once as a count: it is one of the events `from` to `to`, whose data was not sent.
     Counted {
         epoch: Epoch,
         from: Seq,
         to: Seq,
         heard: Heard,
+        /// `unheard`: nobody listened, so the data was withheld. `upstream`: the buffer was full.
+        why: Why,
         /// This is the newest state event of the span: its data was published too, at `to`.
         carried: bool,
     },
@@ -81,7 +83,7 @@ impl Verdict {
 #[derive(Debug, Clone)]
 pub(crate) enum SpanOutcome {
     Full(Published),
-    Counted { published: Published, carried: Option<u32> },
+    Counted { published: Published, why: Why, carried: Option<u32> },
     Refused { code: Arc<str>, message: Arc<str> },
     Unknown { reason: Arc<str> },
 }
@@ -94,11 +96,12 @@ impl SpanOutcome {
                 seq: published.from.plus(u64::from(index)),
                 heard: published.heard,
             },
-            Self::Counted { published, carried } => Outcome::Counted {
+            Self::Counted { published, why, carried } => Outcome::Counted {
                 epoch: published.epoch.clone(),
                 from: published.from,
                 to: published.to,
                 heard: published.heard,
+                why: *why,
                 carried: *carried == Some(index),
             },
             Self::Refused { code, message } => {

@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) counted_channels_max: usize,
     pub(crate) in_flight_max: usize,
     pub(crate) attempt_timeout: Duration,
+    pub(crate) listener_aware: bool,
 }
 
 impl Default for Settings {
@@ -38,6 +39,7 @@ impl Default for Settings {
             counted_channels_max: limits::COUNTED_CHANNELS_MAX,
             in_flight_max: limits::IN_FLIGHT_MAX,
             attempt_timeout: limits::ATTEMPT_TIMEOUT,
+            listener_aware: true,
         }
     }
 }

@@ -9,6 +9,9 @@ pub struct Stats {
     pub full: u64,
     /// Published as counts.
     pub counted: u64,
+    /// Of those counted: their data was withheld because nobody listened (why `unheard`). Of the others it was dropped
+    /// because the buffer was full (why `upstream`).
+    pub unheard: u64,
     /// Surely not published.
     pub refused: u64,
     /// Perhaps published.

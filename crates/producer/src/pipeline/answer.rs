@@ -2,6 +2,7 @@
 
 use super::channel::Phase;
 use super::link::backoff;
+use super::span::Sealed;
 use super::{Pipeline, Ticket};
 use crate::limits::RETRY_AFTER_MAX;
 use crate::receipt::SpanOutcome;
@@ -105,7 +106,7 @@ impl Pipeline {
 }
 
 /// An answer that covers another number of events is no account of this batch.
-fn published_outcome(published: &Published, sealed: &super::Sealed) -> SpanOutcome {
+fn published_outcome(published: &Published, sealed: &Sealed) -> SpanOutcome {
     let span = (published.to.get() + 1).saturating_sub(published.from.get());
     if span != sealed.content.len() || published.from.get() == 0 {
         let events = sealed.content.len();
@@ -114,6 +115,8 @@ fn published_outcome(published: &Published, sealed: &super::Sealed) -> SpanOutco
     }
     match &*sealed.content {
         Content::Events(_) => SpanOutcome::Full(published.clone()),
-        Content::Counts(_) => SpanOutcome::Counted { published: published.clone(), carried: sealed.carried },
+        Content::Counts(counts) => {
+            SpanOutcome::Counted { published: published.clone(), why: counts.why(), carried: sealed.carried }
+        }
     }
 }

@@ -1,21 +1,23 @@
 //! One channel: the spans that wait, in order, and the one batch without an answer.
 
 use super::agenda::Listed;
+use super::hearing::Hearing;
 use super::identity::Identity;
 use super::room::Cost;
 use super::span::{Sealed, Span};
-use crate::limits::RETRY_WINDOW;
+use crate::limits::{RETRY_WINDOW, UNHEARD_SPANS_MAX};
 use crate::receipt::{Receipt, Verdict};
 use crate::settings::Settings;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use tally_backplane::ProducerBatch;
-use tally_protocol::Event;
+use tally_protocol::{Class, Event, Why};
 
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) identity: Identity,
+    pub(super) hearing: Hearing,
     /// Not sent yet. Only the last may take events.
     pub(super) queue: VecDeque<Span>,
     pub(super) sent: Option<Sent>,
@@ -48,7 +50,14 @@ pub(super) enum Phase {
 
 impl Channel {
     pub(super) fn new(identity: Identity) -> Self {
-        Self { identity, queue: VecDeque::new(), sent: None, counts_spans: 0, listed: Listed::default() }
+        Self {
+            identity,
+            hearing: Hearing::default(),
+            queue: VecDeque::new(),
+            sent: None,
+            counts_spans: 0,
+            listed: Listed::default(),
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -62,8 +71,11 @@ impl Channel {
             Some(Sent { phase: Phase::OnWire, .. }) => None,
             None => {
                 let span = self.queue.front()?;
-                let ready = span.sealed || self.queue.len() > 1;
-                Some(if ready { span.opened_at } else { span.opened_at + settings.batch_age })
+                Some(match span.why() {
+                    _ if span.sealed || self.queue.len() > 1 => span.opened_at,
+                    Some(Why::Unheard) => self.hearing.probe_at(span.opened_at),
+                    _ => span.opened_at + settings.batch_age,
+                })
             }
         }
     }
@@ -80,15 +92,32 @@ impl Channel {
     }
 
     /// The span that an event joins as a count.
-    pub(super) fn counts_span(&self, event: &Event) -> Option<&Span> {
-        self.queue.back().filter(|span| span.takes_count(event))
+    pub(super) fn counts_span(&self, event: &Event, why: Why) -> Option<&Span> {
+        self.queue.back().filter(|span| span.takes_count(event, why))
+    }
+
+    /// Whether nobody listens, and something asks again in time.
+    pub(super) fn is_unheard(&self, now: Instant) -> bool {
+        if self.is_idle() { self.hearing.is_unheard(now) } else { self.hearing.is_unheard_while_asking(now) }
+    }
+
+    /// Whether the event's data need not be sent. A state event's always is: with the counts that it ends, or whole.
+    pub(super) fn withholds(&self, now: Instant, event: &Event) -> bool {
+        if !self.is_unheard(now) || !self.hearing.is_fast(now) {
+            return false;
+        }
+        let joins = self.counts_span(event, Why::Unheard).is_some();
+        joins || (event.class != Class::State && self.queue.len() < UNHEARD_SPANS_MAX)
     }
 
     /// Adds the event to the last span, and answers by how much that grew.
-    pub(super) fn push(&mut self, event: Event, settings: &Settings) -> (Receipt, Cost, Cost) {
+    pub(super) fn push(&mut self, now: Instant, event: Event, settings: &Settings) -> (Receipt, Cost, Cost) {
+        let is_fast = self.hearing.is_fast(now);
+        self.hearing.handle_event(now);
         let span = self.queue.back_mut().expect("the caller has opened a span");
         let before = if span.len() == 0 { Cost::default() } else { span.cost() };
         let receipt = span.push(event, settings);
+        span.is_fast = is_fast;
         (receipt, before, span.cost())
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Span {
     pub(super) opened_at: Instant,
     /// No further event joins, and it need not wait for age.
     pub(super) sealed: bool,
+    /// The channel was fast when the last event came.
+    pub(super) is_fast: bool,
     pub(super) verdict: Arc<Verdict>,
     load: Load,
 }
@@ -28,8 +30,9 @@ enum Load {
 }
 
 /// Events told by number, with the newest state event among them and its index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
+    why: Why,
     counts: Totals,
     events: u32,
     state: Option<(u32, Event)>,
@@ -49,16 +52,20 @@ impl Span {
         Self::open(no, now, Load::Full { events: Vec::new(), data_bytes: 0 })
     }
 
-    pub(super) fn counts(no: u64, now: Instant) -> Self {
-        Self::open(no, now, Load::Counts(Tally::default()))
+    pub(super) fn counts(no: u64, now: Instant, why: Why) -> Self {
+        Self::open(no, now, Load::Counts(Tally::new(why)))
     }
 
     fn open(no: u64, now: Instant, load: Load) -> Self {
-        Self { no, opened_at: now, sealed: false, verdict: Arc::default(), load }
+        Self { no, opened_at: now, sealed: false, is_fast: false, verdict: Arc::default(), load }
     }
 
-    pub(super) fn is_counts(&self) -> bool {
-        matches!(self.load, Load::Counts(_))
+    /// Why its events are counted, if they are.
+    pub(super) fn why(&self) -> Option<Why> {
+        match &self.load {
+            Load::Full { .. } => None,
+            Load::Counts(tally) => Some(tally.why),
+        }
     }
 
     /// The number of events.
@@ -80,10 +87,23 @@ impl Span {
         }
     }
 
-    pub(super) fn takes_count(&self, event: &Event) -> bool {
+    pub(super) fn takes_count(&self, event: &Event, why: Why) -> bool {
         match &self.load {
             Load::Full { .. } => false,
-            Load::Counts(tally) => !self.sealed && tally.takes(event),
+            Load::Counts(tally) => !self.sealed && tally.why == why && tally.takes(event),
+        }
+    }
+
+    /// Whether it says as much without payloads, where nobody listens: counts carry one state event, as their last.
+    pub(super) fn may_be_withheld(&self) -> bool {
+        match &self.load {
+            Load::Full { events, .. } => match events.split_last() {
+                Some((_, before)) if self.is_fast && !before.is_empty() => {
+                    before.iter().all(|event| event.class != Class::State)
+                }
+                _ => false,
+            },
+            Load::Counts(_) => false,
         }
     }
 
@@ -97,7 +117,11 @@ impl Span {
                     events.len() >= settings.batch_events_max || *data_bytes >= settings.batch_bytes_max;
                 u32::try_from(events.len() - 1).expect("a batch has at most 65,536 events")
             }
-            Load::Counts(tally) => tally.push(event),
+            Load::Counts(tally) => {
+                // What nobody listens to ends with a state event, so that each is sent.
+                self.sealed |= tally.why == Why::Unheard && event.class == Class::State;
+                tally.push(event)
+            }
         };
         Receipt::new(Arc::clone(&self.verdict), index)
     }
@@ -115,7 +139,7 @@ impl Span {
     pub(super) fn counts_cost_with(span: Option<&Self>, event: &Event) -> usize {
         match span.map(|span| &span.load) {
             Some(Load::Counts(tally)) => tally.cost(Some(event)),
-            _ => Tally::default().cost(Some(event)),
+            _ => Tally::new(Why::Upstream).cost(Some(event)),
         }
     }
 
@@ -135,9 +159,9 @@ impl Span {
 impl Sealed {
     /// The same events without their data, for a batch that surely was not published yet. `None` where it is
     /// counts already, or has more kinds than counts may name.
-    pub(super) fn without_payloads(&self) -> Option<Self> {
+    pub(super) fn without_payloads(&self, why: Why) -> Option<Self> {
         let Content::Events(batch) = &*self.content else { return None };
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(why);
         for event in batch.events() {
             if !tally.takes(event) {
                 return None;
@@ -149,6 +173,10 @@ impl Sealed {
 }
 
 impl Tally {
+    fn new(why: Why) -> Self {
+        Self { why, counts: Totals::new(), events: 0, state: None }
+    }
+
     fn takes(&self, event: &Event) -> bool {
         let known = self.counts.get(event.kind.as_str()) > 0;
         self.events < COUNTS_EVENTS_MAX && (known || self.counts.len() < COUNTS_KINDS_MAX)
@@ -176,7 +204,7 @@ impl Tally {
     fn seal(self) -> Sealed {
         let cost = Cost::of_counts(self.cost(None));
         let (carried, state) = self.state.unzip();
-        let counts = CountsOnly::new(self.counts, Why::Upstream, state)
+        let counts = CountsOnly::new(self.counts, self.why, state)
             .expect("a tally keeps within the limits of counts, and counts its state event");
         Sealed { content: Arc::new(Content::Counts(counts)), cost, carried }
     }

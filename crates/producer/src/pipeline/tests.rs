@@ -1,5 +1,8 @@
 //! The pipeline on a virtual clock, one behaviour per test; its account is checked after every step.
 
+mod unheard;
+
+use super::channel::{Phase, Sent};
 use super::*;
 use crate::limits::{BACKOFF_MAX, BATCH_AGE, RETRY_WINDOW};
 use crate::receipt::Outcome;
@@ -64,10 +67,14 @@ impl Bench {
     }
 
     fn accept(&mut self, attempt: &Attempt) {
+        self.accept_heard(attempt, Heard::Yes);
+    }
+
+    fn accept_heard(&mut self, attempt: &Attempt, heard: Heard) {
         let head = self.head.entry(attempt.ticket.channel.clone()).or_default();
         let from = *head + 1;
         *head += attempt.content.len();
-        let published = published(from, *head);
+        let published = Published { heard, ..published(from, *head) };
         self.answer(attempt, &Answer::Published(published));
     }
 
@@ -490,7 +497,7 @@ fn the_newest_state_event_goes_with_the_counts() {
     let attempt = sent.iter().find(|attempt| attempt.ticket.channel.as_str() == "a").unwrap();
     let Content::Counts(counts) = &*attempt.content else { panic!("{attempt:?}") };
     assert_eq!(counts.state().unwrap().data.as_str(), "\"new\"");
-    assert_eq!(counts.why(), tally_protocol::Why::Upstream);
+    assert_eq!(counts.why(), Why::Upstream);
     bench.accept(attempt);
     let carried = |r: &Receipt| matches!(r.peek(), Some(Outcome::Counted { carried: true, .. }));
     assert_eq!(receipts.iter().map(carried).collect::<Vec<_>>(), [false, true, false]);
@@ -507,7 +514,7 @@ fn counting_ends_when_a_quarter_is_free() {
     while bench.pipeline.room.is_counting() {
         assert!(bench.pipeline.stats().buffer_bytes > 48 * 1024);
         bench.bulk("a", 1);
-        assert!(bench.pipeline.channels["a"].queue.iter().all(Span::is_counts));
+        assert!(bench.pipeline.channels["a"].queue.iter().all(|span| span.why().is_some()));
         let attempt = bench.send_one();
         bench.accept(&attempt);
     }

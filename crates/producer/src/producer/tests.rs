@@ -79,7 +79,7 @@ fn seq(outcome: &Outcome) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_receipt_tells_the_seq_and_the_account_adds_up() {
-    let producer = Producer::over(Scripted::new(&[])).unwrap();
+    let producer = Producer::builder().listener_aware(false).over(Scripted::new(&[])).unwrap();
     let receipts: Vec<_> = (1..=2_500).map(|n| producer.publish(&channel(), event(n)).unwrap()).collect();
     assert_eq!(seq(&receipts[0].clone().outcome().await), 1);
     producer.flush().await;
@@ -180,7 +180,7 @@ async fn notices_tell_of_trouble_and_of_its_end() {
 /// Law 2 from several threads: what one thread publishes to a channel keeps its order, and numbers have no gap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn threads_keep_their_order() {
-    let producer = Producer::over(Scripted::new(&[])).unwrap();
+    let producer = Producer::builder().listener_aware(false).over(Scripted::new(&[])).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let producer = producer.clone();
