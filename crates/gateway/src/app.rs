@@ -9,6 +9,7 @@ use crate::ingest::Ingest;
 use crate::interest::reconcile::{Commands, Reconcile};
 use crate::interest::{Interest, audit};
 use crate::limits::HANDOFF_MAX;
+use crate::metrics::Metrics;
 use crate::shard::{self, Inputs, Phase};
 use std::fmt;
 use std::io;
@@ -36,8 +37,19 @@ pub struct Gateway;
 pub enum StartError {
     #[error("cannot listen on {addr} ({setting}): {error}")]
     Listen { setting: &'static str, addr: SocketAddr, error: io::Error },
+    #[error("redis: {0}")]
+    Redis(tally_backplane::redis::ConfigError),
     #[error("cannot start a shard's thread: {0}")]
     Shard(io::Error),
+}
+
+/// What is known of the link to the broker before it says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// It is in this process, and there.
+    Up,
+    /// Its first word is awaited.
+    Unknown,
 }
 
 /// A gateway that runs. Dropping it cuts everything off; [`Running::shutdown`] says goodbye first.
@@ -72,11 +84,20 @@ impl Gateway {
         backplane: Arc<dyn Backplane>,
         stream: Stream,
     ) -> Result<Running, StartError> {
+        Self::start_as(config, backplane, stream, Upstream::Up).await
+    }
+
+    pub(crate) async fn start_as(
+        config: Config,
+        backplane: Arc<dyn Backplane>,
+        stream: Stream,
+        upstream: Upstream,
+    ) -> Result<Running, StartError> {
         let public = listen("listen", config.listen).await?;
         let admin = listen("admin", config.admin).await?;
         let app = Arc::new(App::new(config, backplane.clone()));
         let metrics = app.metrics.clone();
-        metrics.upstream_up.set(1.0);
+        metrics.upstream_up.set(if upstream == Upstream::Up { 1.0 } else { 0.0 });
         let interest = Arc::new(Interest::default());
         let (commands, command_reader) = Commands::new();
         let (phase, phase_reader) = watch::channel(Phase::Running);
@@ -134,6 +155,15 @@ impl Running {
     #[must_use]
     pub fn metrics(&self) -> String {
         self.app.metrics.handle().render()
+    }
+
+    pub(crate) fn metrics_handles(&self) -> Arc<Metrics> {
+        self.app.metrics.clone()
+    }
+
+    /// A task that ends with the gateway.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Ends when a shard's thread has ended, which only a defect can cause before [`Running::shutdown`]: the process

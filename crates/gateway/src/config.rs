@@ -6,9 +6,11 @@
 mod file;
 mod pattern;
 mod print;
+mod redis;
 mod setting;
 
 pub use pattern::ChannelRule;
+pub use redis::RedisSettings;
 
 use crate::limits::Limits;
 use std::fmt;
@@ -30,6 +32,8 @@ pub struct Config {
     pub publish_key: Option<PublishKey>,
     /// Top-level keys that are dropped from events, by channel.
     pub channels: Vec<ChannelRule>,
+    /// The Redis to connect to; `None`: a broker in this process's memory.
+    pub redis: Option<RedisSettings>,
     pub limits: Limits,
 }
 
@@ -110,6 +114,7 @@ impl Default for Config {
             allow_origin: Vec::new(),
             publish_key: None,
             channels: Vec::new(),
+            redis: None,
             limits: Limits::default(),
         }
     }
@@ -121,7 +126,7 @@ impl Config {
     /// # Errors
     /// [`ConfigErrors`] has everything that is wrong, not only the first.
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let mut config = Self::default();
+        let mut config = Draft::default();
         let mut errors = Vec::new();
         if let Some((path, text)) = &sources.file {
             file::apply(&mut config, &path.display().to_string(), text, &mut errors);
@@ -133,16 +138,16 @@ impl Config {
         };
         for (name, value) in &sources.env {
             let Some(key) = name.strip_prefix("TALLY_") else { continue };
-            apply(format!("environment {name}"), &key.to_ascii_lowercase(), &setting::split_list(value));
+            let key = key.to_ascii_lowercase();
+            apply(format!("environment {name}"), &key, &setting::values(&key, value));
         }
         for (key, values) in grouped(&sources.flags) {
             apply(format!("flag --{}", key.replace('_', "-")), key, &values);
         }
         if errors.is_empty() {
-            config
-                .check_between()
-                .map_err(|problem| ConfigErrors(vec![ConfigError { place: "settings".into(), problem }]))?;
-            return Ok(config);
+            return config
+                .check()
+                .map_err(|problem| ConfigErrors(vec![ConfigError { place: "settings".into(), problem }]));
         }
         Err(ConfigErrors(errors))
     }
@@ -155,7 +160,7 @@ impl Config {
     }
 
     /// Names of all settings, for help and completion; `channels` can only stand in the file.
-    pub fn setting_names() -> impl Iterator<Item = &'static str> {
+    pub fn setting_names() -> impl Iterator<Item = String> {
         setting::names()
     }
 
@@ -171,6 +176,15 @@ impl Config {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = if self.shards == 0 { cores() } else { self.shards };
         wanted.min(crate::limits::SHARDS_MAX)
+    }
+
+    /// What connects this gateway with producers, for people; without credentials.
+    #[must_use]
+    pub fn backplane(&self) -> String {
+        match &self.redis {
+            Some(redis) => format!("redis ({redis})"),
+            None => "embedded (in memory, this process only)".into(),
+        }
     }
 
     /// Rules between settings.
@@ -195,13 +209,28 @@ impl Config {
     }
 }
 
+/// What the sources have said so far.
+#[derive(Default)]
+struct Draft {
+    config: Config,
+    redis: redis::Draft,
+}
+
+impl Draft {
+    fn check(mut self) -> Result<Config, String> {
+        self.config.redis = self.redis.check()?;
+        self.config.check_between()?;
+        Ok(self.config)
+    }
+}
+
 /// Flags of the same name together, in the order of their first.
 fn grouped(flags: &[(String, String)]) -> Vec<(&str, Vec<String>)> {
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
     for (key, value) in flags {
         match groups.iter_mut().find(|(name, _)| name == key) {
-            Some((_, values)) => values.extend(setting::split_list(value)),
-            None => groups.push((key, setting::split_list(value))),
+            Some((_, values)) => values.extend(setting::values(key, value)),
+            None => groups.push((key, setting::values(key, value))),
         }
     }
     groups

@@ -28,7 +28,10 @@ impl Ingest {
         while let Some(incoming) = stream.next().await {
             match incoming {
                 Incoming::Message { channel, payload } => self.handle_message(&channel, &payload),
-                Incoming::Gap { channel } => self.reread_all(&channel),
+                Incoming::Gap { channel } => {
+                    self.metrics.upstream_gaps.increment(1);
+                    self.reread_all(&channel);
+                }
                 Incoming::Up => self.commands.send(Command::Up),
                 Incoming::Down { reason } => self.commands.send(Command::Down(reason)),
             }

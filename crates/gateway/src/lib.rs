@@ -7,7 +7,8 @@
 //!                └─> publish            └── connection ◄──────┘ full, or the client spoke
 //! ```
 //!
-//! [`Gateway::start`] takes a checked [`Config`] and one node's link to the broker; [`Running`] is what runs then.
+//! [`Gateway::start_configured`] takes a checked [`Config`] and the backplane that it names, [`Gateway::start`] any other;
+//! [`Running`] is what runs then.
 //! Everything that decides who gets what is in `tally_fanout`.
 
 mod accept;
@@ -25,8 +26,11 @@ mod ingest;
 mod interest;
 mod limits;
 mod metrics;
+mod redis;
 mod shard;
 
 pub use app::{Drained, Gateway, Running, StartError};
-pub use config::{AllowedOrigin, ChannelRule, Config, ConfigError, ConfigErrors, PublishKey, Sources};
+pub use config::{
+    AllowedOrigin, ChannelRule, Config, ConfigError, ConfigErrors, PublishKey, RedisSettings, Sources,
+};
 pub use limits::{BOUNDS, Bound, Limits};

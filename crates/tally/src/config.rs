@@ -19,7 +19,7 @@ enum Command {
         #[arg(conflicts_with = "config")]
         file: Option<PathBuf>,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
     },
     /// Print every setting with its default, its unit, its bound, and what happens there
     Default,
@@ -35,7 +35,8 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 settings::read(path)?;
             }
             let config = flags.load()?;
-            println!("the settings are valid: listen {}, admin {}", config.listen, config.admin);
+            let (listen, admin, backplane) = (config.listen, config.admin, config.backplane());
+            println!("the settings are valid: listen {listen}, admin {admin}; backplane: {backplane}");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -28,10 +28,12 @@ pub(crate) struct Started {
 
 pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load()?;
-    crate::log::start("info")?;
+    // What fred warns of comes again from the backplane, as a sentence.
+    crate::log::start("info,fred=error")?;
     runtime()?.block_on(async {
+        let backplane = config.backplane();
         let Started { mut gateway, signal } = start(config).await?;
-        say_where(&gateway);
+        say_where(&gateway, &backplane);
         if let Some(path) = &arguments.addresses_file {
             write_addresses(path, &gateway)?;
         }
@@ -57,11 +59,11 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .context("cannot start the runtime")
 }
 
-/// Takes the signals first, so that none is missed, then starts the gateway on the embedded backplane.
+/// Takes the signals first, so that none is missed, then starts the gateway on the backplane that the settings name.
 pub(crate) async fn start(config: Config) -> anyhow::Result<Started> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let gateway = Gateway::start_embedded(config).await?;
+    let gateway = Gateway::start_configured(config).await?;
     let signal = Box::pin(async move {
         tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -72,10 +74,9 @@ pub(crate) async fn start(config: Config) -> anyhow::Result<Started> {
 }
 
 #[expect(clippy::print_stdout, reason = "the one line that says where to go")]
-fn say_where(gateway: &Running) {
+fn say_where(gateway: &Running, backplane: &str) {
     println!(
-        "tally: producers and browsers go to http://{}, operators to http://{}; backplane: embedded (in memory, this \
-         process only)",
+        "tally: producers and browsers go to http://{}, operators to http://{}; backplane: {backplane}",
         gateway.listen_addr(),
         gateway.admin_addr()
     );

@@ -20,6 +20,10 @@ pub(crate) struct Flags {
     /// Where operators connect [default: 127.0.0.1:8421]
     #[arg(long, value_name = "ADDR")]
     pub(crate) admin: Option<String>,
+    /// The Redis to share with producers and other gateways: redis://, rediss:// or redis+unix://. Credentials are
+    /// better in TALLY_REDIS, TALLY_REDIS_PASSWORD or the file
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis: Option<String>,
     /// Threads with connections; 0 is one per core [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<String>,
@@ -50,6 +54,7 @@ impl Flags {
         let single = [
             ("listen", &self.listen),
             ("admin", &self.admin),
+            ("redis", &self.redis),
             ("shards", &self.shards),
             ("publish_key", &self.publish_key),
         ];

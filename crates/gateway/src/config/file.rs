@@ -1,11 +1,11 @@
-//! The settings file: TOML, flat, with `[[channels]]` as its only tables.
+//! The settings file: TOML, flat, with `[redis]` and `[[channels]]` as its only tables.
 
 use super::pattern::ChannelRule;
-use super::{Config, ConfigError, setting};
+use super::{ConfigError, Draft, setting};
 use toml::{Table, Value};
 
 /// Applies what is right and adds what is wrong to `errors`.
-pub(super) fn apply(config: &mut Config, path: &str, text: &str, errors: &mut Vec<ConfigError>) {
+pub(super) fn apply(draft: &mut Draft, path: &str, text: &str, errors: &mut Vec<ConfigError>) {
     let mut wrong = |problem: String| errors.push(ConfigError { place: format!("file {path}"), problem });
     let table: Table = match text.parse() {
         Ok(table) => table,
@@ -13,13 +13,27 @@ pub(super) fn apply(config: &mut Config, path: &str, text: &str, errors: &mut Ve
     };
     for (key, value) in &table {
         let result = match (key.as_str(), value) {
-            ("channels", value) => rules(value).map(|rules| config.channels = rules),
-            (key, value) => texts(key, value).and_then(|values| setting::apply(config, key, &values)),
+            ("channels", value) => rules(value).map(|rules| draft.config.channels = rules),
+            ("redis", Value::Table(table)) => {
+                table.iter().filter_map(|(key, value)| redis(draft, key, value).err()).for_each(&mut wrong);
+                Ok(())
+            }
+            (key, value) => texts(key, value).and_then(|values| setting::apply(draft, key, &values)),
         };
         if let Err(problem) = result {
             wrong(problem);
         }
     }
+}
+
+fn redis(draft: &mut Draft, key: &str, value: &Value) -> Result<(), String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Integer(number) => number.to_string(),
+        // It may be a credential.
+        _ => return Err(format!("redis.{key} must be a text or a whole number")),
+    };
+    draft.redis.set(key, &text)
 }
 
 /// A value as the texts that a flag would have given.

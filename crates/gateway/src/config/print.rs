@@ -1,6 +1,6 @@
 //! Settings as TOML for people: each with its unit, its bounds and its consequence.
 
-use super::{AllowedOrigin, Config};
+use super::{AllowedOrigin, Config, redis};
 use crate::limits::{BOUNDS, SHARDS_MAX};
 use std::fmt::Write as _;
 
@@ -44,12 +44,31 @@ pub(super) fn toml(config: &Config) -> String {
         let text = format!("{} From {} to {}.", bound.text, bound.min, bound.max);
         put(&text, bound.key, &bound.get(&config.limits).to_string());
     }
+    put_redis(&mut out);
     out.push_str(
         "# Rules for channels; * stands for any characters, and every rule that matches holds.\n\
          # drop: top-level keys that are left out of each event's data.\n\
          # [[channels]]\n# pattern = \"job:*\"\n# drop = [\"env\"]\n",
     );
     out
+}
+
+/// The `[redis]` table as it is where nothing is set: with an empty URL.
+fn put_redis(out: &mut String) {
+    out.push_str(
+        "# The Redis that producers and other gateways share. Outside of this file: TALLY_REDIS and TALLY_REDIS_PREFIX, \
+         --redis and --set redis_prefix=…, and so on.\n[redis]\n\n",
+    );
+    for (key, text) in redis::TEXTS {
+        let value = if key == "prefix" { redis::PREFIX } else { "" };
+        // Into a String, writing cannot fail.
+        let _ = writeln!(out, "# {text}\n{key} = {value:?}\n");
+    }
+    for time in redis::TIMES {
+        let (key, default) = (time.key, redis::default_ms(time));
+        let _ =
+            writeln!(out, "# {} From {} to {}.\n{key} = {default}\n", time.text, time.min_ms, time.max_ms);
+    }
 }
 
 fn list(origins: &[AllowedOrigin]) -> String {

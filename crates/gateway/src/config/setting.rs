@@ -1,29 +1,36 @@
 //! One setting by name: its rule, and its place in the checked value.
 
-use super::{AllowedOrigin, Config, PublishKey};
+use super::{AllowedOrigin, Draft, PublishKey, redis};
 use crate::limits::{BOUNDS, SHARDS_MAX};
 use std::net::SocketAddr;
 
 /// Settings that are not in the table of bounds.
 const WORDS: [&str; 5] = ["listen", "admin", "shards", "allow_origin", "publish_key"];
 
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    WORDS.into_iter().chain(BOUNDS.iter().map(|bound| bound.key))
+pub(super) fn names() -> impl Iterator<Item = String> {
+    let own = WORDS.into_iter().chain(BOUNDS.iter().map(|bound| bound.key)).map(str::to_owned);
+    own.chain(redis::names())
 }
 
-/// A list as one text: separated by commas.
-pub(super) fn split_list(text: &str) -> Vec<String> {
+/// What one text gives: several values, separated by commas, where the setting is a list.
+pub(super) fn values(key: &str, text: &str) -> Vec<String> {
+    if key != "allow_origin" {
+        return vec![text.to_owned()];
+    }
     text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
 }
 
 /// Sets one setting. Everything but a list takes one value; none at all is the empty text.
-pub(super) fn apply(config: &mut Config, key: &str, values: &[String]) -> Result<(), String> {
+pub(super) fn apply(draft: &mut Draft, key: &str, values: &[String]) -> Result<(), String> {
+    let config = &mut draft.config;
     if key == "allow_origin" {
         config.allow_origin = values.iter().map(|value| origin(value)).collect::<Result<_, _>>()?;
         return Ok(());
     }
-    // A comma is no list here; the text comes back as it was.
     let value = values.join(",");
+    if let Some(key) = redis::key(key) {
+        return draft.redis.set(key, &value);
+    }
     match key {
         "listen" => config.listen = address(key, &value)?,
         "admin" => config.admin = address(key, &value)?,
@@ -66,7 +73,7 @@ fn address(key: &str, value: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{key} = {value:?} must be an IP address with a port, such as 127.0.0.1:8420"))
 }
 
-fn number(key: &str, value: &str, min: u64, max: u64) -> Result<u64, String> {
+pub(super) fn number(key: &str, value: &str, min: u64, max: u64) -> Result<u64, String> {
     let digits = value.replace('_', "");
     let number = digits.parse().map_err(|_| format!("{key} = {value:?} must be a whole number"))?;
     if number < min || number > max {

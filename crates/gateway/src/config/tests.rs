@@ -61,6 +61,14 @@ fn errors_name_place_setting_value_and_rule() {
         ("[[channels]]\npattern = \"a\"\nkeep = []", "channels.keep is no setting"),
         ("[[channels]]\ndrop = []", "channels.pattern must be a text"),
         ("listen = ", "file tally.toml: is not TOML"),
+        ("[redis]\nurl = \"http://secret@h\"", "redis: the Redis URL must start with redis://"),
+        ("[redis]\nurl = \"redis://secret@h:x\"", "redis: the Redis URL is not valid"),
+        ("[redis]\nurls = \"x\"", "redis.urls is no setting"),
+        ("[redis]\npassword = [\"secret\"]", "redis.password must be a text"),
+        ("[redis]\nuser = \"me\"", "redis are given without its url"),
+        ("[redis]\npassword_file = \"/none\"", "redis.password_file = \"/none\" cannot be read"),
+        ("[redis]\nurl = \"redis://h\"\nconnect_ms = 1", "redis.connect_ms = 1 must be from 50 to 60000"),
+        ("[redis]\nurl = \"redis://h\"\nprefix = \"a b\"", "the Redis prefix \"a b\" must be"),
         ("heartbeat_ms = 45000", "silent_ms = 45000 must be above heartbeat_ms = 45000"),
         ("listen = \"127.0.0.1:8421\"", "listen and admin are both 127.0.0.1:8421"),
     ];
@@ -72,4 +80,26 @@ fn errors_name_place_setting_value_and_rule() {
     let error = load("", &[("TALLY_SHARDS", "many")], &[("drain_ms", "-")]).unwrap_err();
     let lines: Vec<_> = error.0.iter().map(|error| error.place.as_str()).collect();
     assert_eq!(lines, ["environment TALLY_SHARDS", "flag --drain-ms"]);
+}
+
+#[test]
+fn redis_comes_from_everywhere_and_its_credentials_show_nowhere() {
+    let dir = std::env::temp_dir().join(format!("tally-config-{}", std::process::id()));
+    std::fs::write(&dir, "secret, of  the file\n").unwrap();
+    let file = format!(
+        "[redis]\nurl = \"redis://me:secret@h/3\"\nprefix = \"a\"\nsilence_ms = 700\npassword_file = {dir:?}\n"
+    );
+    let config = load(&file, &[("TALLY_REDIS_PREFIX", "b")], &[("redis_user", "you")]).unwrap();
+    std::fs::remove_file(&dir).unwrap();
+    assert_eq!(config.backplane(), "redis (redis://h:6379, prefix b)");
+    let shown = format!("{config:?} {:?}", config.redis);
+    assert!(!shown.contains("secret"), "{shown}");
+    let link = format!("{:?}", config.redis.as_ref().unwrap().link().unwrap());
+    assert!(link.contains("you") && link.contains("700ms") && !link.contains("secret"), "{link}");
+
+    let other = load("", &[("TALLY_REDIS", "rediss://:p,  ,w@h:1")], &[]).unwrap();
+    assert_eq!(other.backplane(), "redis (rediss://h:1, prefix tally)");
+    let none = load(&file.replace("password_file", "#"), &[("TALLY_REDIS", "")], &[]).unwrap_err();
+    assert!(none.to_string().contains("without its url"), "{none}");
+    assert_eq!(load("", &[], &[]).unwrap().backplane(), "embedded (in memory, this process only)");
 }

@@ -70,6 +70,8 @@ pub(crate) struct Reconcile {
     reads: Reads,
     /// The link is up, and shards are told when everything is subscribed again.
     up_untold: bool,
+    /// Why the broker is away, as far as it was ever heard of.
+    down: Option<String>,
 }
 
 /// A call to the broker, and what it was for.
@@ -97,6 +99,7 @@ impl Reconcile {
             pause_time: Duration::ZERO,
             reads: Reads::default(),
             up_untold: false,
+            down: None,
         }
     }
 
@@ -150,7 +153,10 @@ impl Reconcile {
             }
             Command::Up => self.handle_up(),
             Command::Down(reason) => {
-                tracing::warn!(reason, "the broker is away");
+                if self.down.as_ref() != Some(&reason) {
+                    tracing::warn!(reason, "the broker is away");
+                }
+                self.down = Some(reason);
                 self.up_untold = false;
                 self.applied.clear();
                 self.unsubscribe.clear();
@@ -161,7 +167,13 @@ impl Reconcile {
     }
 
     fn handle_up(&mut self) {
-        tracing::info!("the broker is there again");
+        match self.down.take() {
+            None => tracing::info!("the broker is there"),
+            Some(_) => {
+                tracing::info!("the broker is there again");
+                self.metrics.upstream_reconnects.increment(1);
+            }
+        }
         self.applied.clear();
         self.unsubscribe.clear();
         for channel in self.interest.channels() {
