@@ -177,6 +177,10 @@ impl Listener {
         if (&record.body, &record.counts) != (&truth.body, &truth.counts) {
             return Err(format!("{channel}: events that were not published so: {record:?}"));
         }
+        if let tally_protocol::Body::Events(events) = &record.body {
+            on.coverage.add("sent as", events.iter().filter(|event| event.sent_as.is_some()).count() as u64);
+            on.coverage.add("state in events", u64::from(record.state().is_some()));
+        }
         ledger.handle_events(&laws::wire_events(&channel, record)).map_err(|broken| broken.to_string())?;
         self.replayed();
         let delivered = on.shell.delivered.get(&channel);
@@ -196,6 +200,7 @@ impl Listener {
             if reason.is_some() { "counts" } else { "full" }
         ));
         self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), on)?;
+        on.coverage.add("state in counts", u64::from(frame.state.is_some()));
         let channel = self.channel.clone();
         let history = self.history(&frame.epoch, frame.seq, on)?;
         let cursor = self.ledger()?.cursor();
@@ -214,6 +219,7 @@ impl Listener {
     pub(crate) fn summary(&mut self, frame: &SummaryChannel, why: Why, on: &mut Context<'_>) -> Checked {
         on.coverage.note(&format!("summary {why}"));
         self.step(&frame.epoch, frame.seq, &frame.totals, frame.state.as_ref(), on)?;
+        on.coverage.add("state in a summary", u64::from(frame.state.is_some()));
         self.once_a_tick(if why == Why::Asked { 5_000 } else { 1_000 }, on.now)?;
         self.ledger()?.handle_summary(why, frame).map_err(|broken| broken.to_string())
     }

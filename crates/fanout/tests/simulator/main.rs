@@ -87,6 +87,9 @@ fn laws() {
     for (what, times) in &coverage.times {
         println!("{times:>9}  {what}");
     }
+    if seeds() >= 500 {
+        coverage.suffices();
+    }
 }
 
 /// A stalled client changes nothing in what the healthy ones get.
