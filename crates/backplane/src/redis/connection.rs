@@ -9,7 +9,7 @@
 use super::config::{Address, Redis};
 use super::error::LinkError;
 use super::reply;
-use fred::clients::Client;
+use fred::clients::{Client, Pipeline};
 use fred::error::Error;
 use fred::interfaces::{ClientLike as _, EventInterface as _, PubsubInterface as _, Resp3Frame};
 use fred::types::config::{
@@ -133,34 +133,60 @@ impl Connection {
         }
     }
 
-    /// Sends `SUBSCRIBE`; only a [`Connection::barrier`] tells that it took effect. Never without names: Redis would
-    /// answer with an error, which fred gives to another caller.
-    pub(super) async fn send_subscribe(&self, names: Vec<String>) -> Result<(), LinkError> {
-        debug_assert!(!names.is_empty(), "the caller sends no empty list");
-        self.client.subscribe(names).await.map_err(|error| self.unanswered(&error))
-    }
-
-    /// As with [`Connection::send_subscribe`]; without names Redis would end all subscriptions.
-    pub(super) async fn send_unsubscribe(&self, names: Vec<String>) -> Result<(), LinkError> {
-        debug_assert!(!names.is_empty(), "the caller sends no empty list");
-        self.client.unsubscribe(names).await.map_err(|error| self.unanswered(&error))
-    }
-
-    /// Proves that everything sent before has taken effect. Any other answer than the text asked for is that of
-    /// another command, and then no further answer can be trusted.
-    pub(super) async fn barrier(&self, within: Duration) -> Result<(), LinkError> {
-        let token = format!("tally-{}", self.tokens.fetch_add(1, Ordering::Relaxed));
-        match self.command_within("PING", vec![Value::from(token.as_str())], within).await {
-            Ok(answer) if reply::text(&answer).as_deref() == Some(token.as_str()) => Ok(()),
-            Ok(answer) => {
-                let text = reply::text(&answer).unwrap_or_default();
-                let problem =
-                    format!("a PING was answered with {:?}", text.chars().take(80).collect::<String>());
-                Err(LinkError::Closed(self.server.clone(), problem))
-            }
-            Err(CommandError::Answered(text)) => Err(LinkError::of_answer(&text)),
-            Err(CommandError::Unanswered(error)) => Err(error),
+    /// Subscribes to each list of names. When it returns, all of it has taken effect.
+    pub(super) async fn subscribe(&self, lists: Vec<Vec<String>>) -> Result<(), LinkError> {
+        let pipeline = self.client.pipeline();
+        for names in lists {
+            // Without names Redis answers with an error, and unsubscribing would end everything.
+            debug_assert!(!names.is_empty(), "no caller sends an empty list");
+            pipeline.subscribe(names).await.map_err(|error| self.unanswered(&error))?;
         }
+        self.barrier_behind(&pipeline).await
+    }
+
+    /// As with [`Connection::subscribe`].
+    pub(super) async fn unsubscribe(&self, lists: Vec<Vec<String>>) -> Result<(), LinkError> {
+        let pipeline = self.client.pipeline();
+        for names in lists {
+            debug_assert!(!names.is_empty(), "no caller sends an empty list");
+            pipeline.unsubscribe(names).await.map_err(|error| self.unanswered(&error))?;
+        }
+        self.barrier_behind(&pipeline).await
+    }
+
+    /// fred takes a `SUBSCRIBE` as answered when it is written, drops the confirmations, and gives an error to the
+    /// command that is next in flight, or to none. In one pipeline the next is the `PING` behind it: its own answer
+    /// proves that all before it has taken effect, any other is an error of theirs.
+    async fn barrier_behind(&self, pipeline: &Pipeline<Client>) -> Result<(), LinkError> {
+        let token = self.token();
+        let queued: Result<Value, _> = pipeline.ping(Some(token.clone())).await;
+        queued.map_err(|error| self.unanswered(&error))?;
+        match Box::pin(pipeline.last::<Value>()).await {
+            Ok(answer) => self.expect_token(&token, answer.as_str().as_deref()),
+            Err(error) => Err(self.unanswered(&error)),
+        }
+    }
+
+    /// A sign of life. Any other answer than the text asked for is that of another command, and then no further answer
+    /// can be trusted.
+    async fn ping(&self, within: Duration) -> Result<(), LinkError> {
+        let token = self.token();
+        match self.command_within("PING", vec![Value::from(token.as_str())], within).await {
+            Ok(answer) => self.expect_token(&token, reply::text(&answer).as_deref()),
+            Err(error) => Err(error.into_link_error()),
+        }
+    }
+
+    fn token(&self) -> String {
+        format!("tally-{}", self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn expect_token(&self, token: &str, answer: Option<&str>) -> Result<(), LinkError> {
+        if answer == Some(token) {
+            return Ok(());
+        }
+        let answer: String = answer.unwrap_or_default().chars().take(80).collect();
+        Err(LinkError::Closed(self.server.clone(), format!("a PING was answered with {answer:?}")))
     }
 
     /// Resolves when the connection has ended.
@@ -177,7 +203,7 @@ impl Connection {
     pub(super) async fn silent(&self, heartbeat: Duration, silence: Duration) -> LinkError {
         loop {
             tokio::time::sleep(heartbeat).await;
-            if let Err(error) = self.barrier(silence).await {
+            if let Err(error) = self.ping(silence).await {
                 return error;
             }
         }

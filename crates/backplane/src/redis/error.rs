@@ -23,7 +23,9 @@ pub enum LinkError {
     PasswordNeeded,
     #[error("Redis refuses the user or the password")]
     WrongPassword,
-    #[error("the user of Redis has too few rights ({0}); the ACL rule that is needed: {ACL_RULE}")]
+    #[error(
+        "the user of Redis has too few rights ({0}); the ACL rule that is needed, for the prefix tally: {ACL_RULE}"
+    )]
     NoPermission(String),
     #[error("Redis {0} is too old; 6.2 or newer is needed (or Valkey)")]
     TooOld(String),
@@ -54,14 +56,12 @@ pub enum LinkError {
 impl LinkError {
     /// From what went wrong on a connection.
     pub(super) fn of_connection(server: &str, error: &Error, timeout_ms: u128) -> Self {
-        let (server, details) = (server.to_owned(), error.details().to_owned());
+        let (server, details) = (server.to_owned(), readable(error.details()));
         match error.kind() {
             ErrorKind::Timeout => Self::Silent(server, timeout_ms),
             ErrorKind::Tls => Self::Tls(server, details),
-            ErrorKind::IO if details.contains("ConnectionRefused") => Self::Refused(server),
-            ErrorKind::IO if details.contains("InvalidData") || details.contains("ertificate") => {
-                Self::Tls(server, details)
-            }
+            ErrorKind::IO if error.details().contains("ConnectionRefused") => Self::Refused(server),
+            ErrorKind::IO if error.details().contains("InvalidData") => Self::Tls(server, details),
             ErrorKind::IO if details.contains("onnection closed") => {
                 Self::Closed(server, "by the other side".into())
             }
@@ -108,5 +108,13 @@ impl LinkError {
                 | Self::ReadOnly
                 | Self::Loading
         )
+    }
+}
+
+/// fred passes errors of the system on in Rust's notation; what people want of them stands in quotes.
+fn readable(details: &str) -> String {
+    match (details.find('"'), details.rfind('"')) {
+        (Some(first), Some(last)) if first < last => details[first + 1..last].to_owned(),
+        _ => details.to_owned(),
     }
 }

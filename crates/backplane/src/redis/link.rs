@@ -37,13 +37,17 @@ impl Link {
     /// Runs until it is aborted.
     pub(super) async fn run(mut self) {
         let mut wait = Wait::new(self.redis.timeouts.reconnect_max);
+        let mut told = None;
         loop {
             if self.queue.as_ref().is_some_and(|queue| queue.is_closed()) {
                 self.queue = None;
             }
             let began = Instant::now();
             let error = match Session::open(&self.redis, self.queue.as_ref()).await {
-                Ok(session) => self.hold(session).await,
+                Ok(session) => {
+                    told = None;
+                    self.hold(session).await
+                }
                 Err(error) => error,
             };
             if began.elapsed() >= GOOD_AFTER {
@@ -51,8 +55,12 @@ impl Link {
             }
             // Before the queue tells it, so that a call that follows the telling sees it.
             self.standing.send_replace(Standing::Down(error.clone()));
-            if let Some(queue) = &self.queue {
+            // An outage is told once, and again only where its reason changes.
+            if let Some(queue) = &self.queue
+                && told.as_ref() != Some(&error)
+            {
                 queue.push_down(error.to_string());
+                told = Some(error);
             }
             tokio::time::sleep(wait.next()).await;
         }

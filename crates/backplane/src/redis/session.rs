@@ -14,6 +14,7 @@ use crate::stream::Queue;
 use bytes::Bytes;
 use fred::types::{Message, Value};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tally_protocol::ChannelName;
 use tokio::sync::broadcast::Receiver;
@@ -37,6 +38,9 @@ pub(super) struct Session {
     /// What `EVALSHA` names.
     pub(super) sha: String,
     ears: Option<Ears>,
+    probe: Arc<Probe>,
+    /// The stream is gone, and with it the connection for messages.
+    is_unread: AtomicBool,
     /// The first reason to end that a call came upon.
     ending: OnceLock<LinkError>,
     end: Notify,
@@ -47,9 +51,8 @@ pub(super) struct Session {
 struct Ears {
     connection: Connection,
     subscribed: Arc<Subscribed>,
-    /// Held while a change is written to `subscribed` and sent: so both have the same order.
+    /// Held while `subscribed` and the server are changed: so both have the same order.
     changing: tokio::sync::Mutex<()>,
-    probe: Arc<Probe>,
     mover: JoinHandle<()>,
 }
 
@@ -77,8 +80,9 @@ impl Session {
         check_server(&commands).await?;
         let keys = Keys::new(&redis.prefix);
         let sha = load(&commands).await.map_err(CommandError::into_link_error)?;
+        let probe = Arc::new(Probe::default());
         let ears = match queue {
-            Some(queue) => Some(Ears::open(redis, &keys, queue).await?),
+            Some(queue) => Some(Ears::open(redis, &keys, &probe, queue).await?),
             None => None,
         };
         let session = Self {
@@ -88,6 +92,8 @@ impl Session {
             redis: redis.clone(),
             sha,
             ears,
+            probe,
+            is_unread: AtomicBool::new(false),
             ending: OnceLock::new(),
             end: Notify::new(),
         };
@@ -95,8 +101,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Resolves when the session has to end. `deaf` resolves when nobody reads messages any more.
-    pub(super) async fn ended(&self, deaf: impl Future<Output = ()>) -> LinkError {
+    /// Resolves when the session has to end. `unread` resolves when nobody reads messages any more; the rest goes on.
+    pub(super) async fn ended(&self, unread: impl Future<Output = ()>) -> LinkError {
         let timeouts = self.redis.timeouts;
         let commands = async {
             tokio::select! {
@@ -113,7 +119,8 @@ impl Session {
             tokio::select! {
                 error = ears.connection.ended() => error,
                 error = ears.connection.silent(timeouts.heartbeat, timeouts.silence) => error,
-                () = deaf => {
+                () = unread => {
+                    self.is_unread.store(true, Ordering::Relaxed);
                     ears.connection.close();
                     std::future::pending().await
                 }
@@ -139,6 +146,7 @@ impl Session {
         self.commands.close();
         if let Some(ears) = &self.ears {
             ears.connection.close();
+            ears.mover.abort();
         }
     }
 
@@ -156,19 +164,16 @@ impl Session {
     /// When it returns, the subscriptions have taken effect.
     pub(super) async fn subscribe(&self, channels: &[ChannelName]) -> Result<(), LinkError> {
         let ears = self.ears.as_ref().ok_or(LinkError::NoStream)?;
-        let changing = ears.changing.lock().await;
+        let _changing = ears.changing.lock().await;
         ears.subscribed.lock().extend(channels.iter().cloned());
-        for names in self.names(channels) {
-            ears.connection.send_subscribe(names).await?;
-        }
-        drop(changing);
-        self.barrier(ears).await
+        let subscribed = ears.connection.subscribe(self.names(channels)).await;
+        self.end_after(subscribed)
     }
 
     /// When it returns, the subscriptions have ended.
     pub(super) async fn unsubscribe(&self, channels: &[ChannelName], queue: &Queue) -> Result<(), LinkError> {
         let ears = self.ears.as_ref().ok_or(LinkError::NoStream)?;
-        let changing = ears.changing.lock().await;
+        let _changing = ears.changing.lock().await;
         {
             let mut subscribed = ears.subscribed.lock();
             for channel in channels {
@@ -176,44 +181,34 @@ impl Session {
                 queue.forget_gap(channel);
             }
         }
-        for names in self.names(channels) {
-            ears.connection.send_unsubscribe(names).await?;
-        }
-        drop(changing);
-        self.barrier(ears).await
+        let unsubscribed = ears.connection.unsubscribe(self.names(channels)).await;
+        self.end_after(unsubscribed)
     }
 
-    /// An error here is the answer to something else that was sent on this connection, or to nothing: it cannot be
-    /// used further.
-    async fn barrier(&self, ears: &Ears) -> Result<(), LinkError> {
-        let passed = ears.connection.barrier(self.redis.timeouts.command).await;
-        if let Err(error) = &passed
+    /// Whatever went wrong, other than that it took long, leaves the connection with answers that cannot be trusted.
+    fn end_after(&self, result: Result<(), LinkError>) -> Result<(), LinkError> {
+        if let Err(error) = &result
             && !matches!(error, LinkError::Silent(..))
         {
             self.end(error.clone());
         }
-        passed
+        result
     }
 
-    fn names(&self, channels: &[ChannelName]) -> impl Iterator<Item = Vec<String>> {
-        channels
-            .chunks(SUBSCRIBE_MAX)
-            .map(|some| some.iter().map(|channel| self.keys.pubsub(channel)).collect())
+    fn names(&self, channels: &[ChannelName]) -> Vec<Vec<String>> {
+        let names = |some: &[ChannelName]| some.iter().map(|channel| self.keys.pubsub(channel)).collect();
+        channels.chunks(SUBSCRIBE_MAX).map(names).collect()
     }
 
     /// Publishes a record of its own and waits for it to arrive.
     ///
     /// A publish call that Redis does not take proves nothing about the subscription: then nothing is wrong here.
     async fn probe(&self) -> Result<(), LinkError> {
-        let (probe, has_ears) = match &self.ears {
-            Some(ears) => (ears.probe.clone(), true),
-            None => (Arc::new(Probe::default()), false),
-        };
-        match calls::publish_probe(self, &probe).await {
-            Ok(published) if has_ears => {
-                let arriving = probe.arrived(&published);
-                let within = self.redis.timeouts.silence;
-                tokio::time::timeout(within, arriving).await.map_err(|_| LinkError::Deaf)
+        match calls::publish_probe(self, &self.probe).await {
+            Ok(published) if self.hears() => {
+                let arriving =
+                    tokio::time::timeout(self.redis.timeouts.silence, self.probe.arrived(&published));
+                if arriving.await.is_err() && self.hears() { Err(LinkError::Deaf) } else { Ok(()) }
             }
             Ok(_) => Ok(()),
             Err(error) if error.ends_session() => Err(error),
@@ -221,9 +216,16 @@ impl Session {
         }
     }
 
+    fn hears(&self) -> bool {
+        self.ears.is_some() && !self.is_unread.load(Ordering::Relaxed)
+    }
+
     async fn probe_again(&self) -> LinkError {
         loop {
             tokio::time::sleep(self.redis.timeouts.probe).await;
+            if !self.hears() {
+                return std::future::pending().await;
+            }
             if let Err(error) = self.probe().await {
                 return error;
             }
@@ -232,9 +234,14 @@ impl Session {
 }
 
 impl Ears {
-    async fn open(redis: &Redis, keys: &Keys, queue: &Arc<Queue>) -> Result<Self, LinkError> {
+    async fn open(
+        redis: &Redis,
+        keys: &Keys,
+        probe: &Arc<Probe>,
+        queue: &Arc<Queue>,
+    ) -> Result<Self, LinkError> {
         let (connection, messages) = Connection::open(redis, Role::Messages).await?;
-        let (subscribed, probe) = (Arc::new(Subscribed::default()), Arc::new(Probe::default()));
+        let subscribed = Arc::new(Subscribed::default());
         let mover = Mover {
             messages,
             keys: keys.clone(),
@@ -243,9 +250,8 @@ impl Ears {
             queue: queue.clone(),
         };
         let mover = tokio::spawn(mover.run());
-        let ears = Self { connection, subscribed, changing: tokio::sync::Mutex::default(), probe, mover };
-        ears.connection.send_subscribe(vec![keys.pubsub(ears.probe.channel())]).await?;
-        ears.connection.barrier(redis.timeouts.command).await?;
+        let ears = Self { connection, subscribed, changing: tokio::sync::Mutex::default(), mover };
+        ears.connection.subscribe(vec![vec![keys.pubsub(probe.channel())]]).await?;
         Ok(ears)
     }
 }
@@ -324,3 +330,6 @@ async fn check_server(commands: &Connection) -> Result<(), LinkError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,3 +180,43 @@ fn no_order_of_steps_loses_a_gap() {
         }
     }
 }
+
+#[tokio::test]
+async fn changes_of_the_link_that_nobody_reads_come_to_a_down_and_an_up() {
+    let down = |reason: &str| Incoming::Down { reason: reason.to_owned() };
+    let queue = Arc::new(Queue::new(1_000, 10));
+    let mut stream = Stream::new(queue.clone(), ());
+    queue.push_up();
+    queue.push_up();
+    assert_eq!(stream.next().await, Some(Incoming::Up));
+    for n in 0..100 {
+        queue.push_down(format!("reason {n}"));
+        queue.push_down(format!("other {n}"));
+        queue.push_up();
+    }
+    queue.close();
+    assert_eq!(stream.next().await, Some(down("other 99")));
+    assert_eq!(stream.next().await, Some(Incoming::Up));
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
+async fn changes_of_the_link_keep_their_place_among_messages() {
+    let queue = Arc::new(Queue::new(1_000, 10));
+    let mut stream = Stream::new(queue.clone(), ());
+    let channel = ChannelName::new("a").unwrap();
+    queue.push(&channel, &Bytes::from_static(b"1"));
+    queue.push_down("away".into());
+    queue.push_gap(&channel);
+    queue.push_up();
+    let mut came = Vec::new();
+    for _ in 0..4 {
+        came.push(match stream.next().await.unwrap() {
+            Incoming::Message { .. } => "message",
+            Incoming::Gap { .. } => "gap",
+            Incoming::Up => "up",
+            Incoming::Down { .. } => "down",
+        });
+    }
+    assert_eq!(came, ["message", "down", "gap", "up"]);
+}

@@ -2,5 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod calls;
 mod conformance;
+mod errors;
+mod faults;
+mod proxy;
+mod restarts;
+mod script;
 mod support;

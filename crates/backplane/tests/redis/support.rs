@@ -99,8 +99,11 @@ impl Server {
         self.folder.path().join("redis.sock")
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it runs").id()
+    /// Sends its own process a signal: `STOP` or `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("it runs").id();
+        let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
     }
 
     pub(crate) fn redis(&self) -> Redis {
