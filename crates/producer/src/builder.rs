@@ -1,11 +1,13 @@
-//! A producer's settings, and the two ways to start one.
+//! A producer's settings, and the ways to start one.
 
 use crate::producer::Producer;
 use crate::settings::{SettingError, Settings};
+use crate::transport::redis::{self, Access, Secret};
 use crate::transport::{Http, Transport, UrlError};
 use std::sync::Arc;
 use std::time::Duration;
 use tally_backplane::Backplane;
+use tally_backplane::redis::ConfigError;
 
 /// Why a producer cannot be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +16,9 @@ pub enum ConnectError {
     Setting(#[from] SettingError),
     #[error(transparent)]
     Url(#[from] UrlError),
+    /// The URL of a Redis server, or what belongs to it.
+    #[error(transparent)]
+    Redis(#[from] ConfigError),
 }
 
 /// Settings of a [`Producer`]; each is checked when it starts.
@@ -22,16 +27,7 @@ pub enum ConnectError {
 pub struct Builder {
     settings: Settings,
     publish_key: Option<Secret>,
-}
-
-/// Kept out of `Debug`.
-#[derive(Clone)]
-struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
+    redis: Access,
 }
 
 impl Builder {
@@ -41,9 +37,33 @@ impl Builder {
         self
     }
 
-    /// The bearer key that a gateway may ask for. Not used over a backplane.
+    /// The bearer key that a gateway may ask for. Not used over Redis or another backplane.
     pub fn publish_key(mut self, key: &str) -> Self {
         self.publish_key = Some(Secret(key.to_owned()));
+        self
+    }
+
+    /// The user of Redis, in place of the URL's.
+    pub fn redis_user(mut self, user: &str) -> Self {
+        self.redis.user = Some(user.to_owned());
+        self
+    }
+
+    /// The password of Redis, in place of the URL's. It is shown nowhere, nor is that of the URL.
+    pub fn redis_password(mut self, password: &str) -> Self {
+        self.redis.password = Some(Secret(password.to_owned()));
+        self
+    }
+
+    /// What keys and pub/sub channels in Redis begin with: that of the gateways. Default `tally`.
+    pub fn redis_prefix(mut self, prefix: &str) -> Self {
+        self.redis.prefix = Some(prefix.to_owned());
+        self
+    }
+
+    /// The certificate authorities (PEM) to be trusted over `rediss://`, in place of the system's.
+    pub fn redis_ca_pem(mut self, pem: &[u8]) -> Self {
+        self.redis.ca_pem = Some(pem.to_owned());
         self
     }
 
@@ -112,16 +132,24 @@ impl Builder {
         self
     }
 
-    /// Starts a producer to the gateway at `url` (`http://` or `https://`, with a path in front where a proxy needs
-    /// one). When it returns, settings and URL are valid; nothing has been sent.
+    /// Starts a producer to what is at `url`. When it returns, settings and URL are valid; nothing has been sent, and
+    /// nobody need be there yet.
+    ///
+    /// - `http://` or `https://`: a gateway, with a path in front where a proxy needs one.
+    /// - `redis://[user[:password]@]host[:port][/database]`, `rediss://` for TLS, or `redis+unix:///path/to.sock`: the
+    ///   Redis server (6.2 or newer, or Valkey) that the gateways use. It takes one connection.
     ///
     /// # Errors
-    /// [`ConnectError`] names the setting or what is wrong with the URL.
+    /// [`ConnectError`] names the setting, or what is wrong with the URL; never a credential.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn connect(self, url: &str) -> Result<Producer, ConnectError> {
         self.settings.check()?;
+        if redis::is_meant(url) {
+            let node = redis::connect(url, &self.redis)?;
+            return Ok(Producer::start(self.settings, Transport::Direct(node)));
+        }
         let key = self.publish_key.as_ref().map(|Secret(key)| key.as_str());
         let http = Http::new(url, key, self.settings.in_flight_max)?;
         Ok(Producer::start(self.settings, Transport::Http(Box::new(http))))

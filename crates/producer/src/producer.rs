@@ -41,7 +41,8 @@ struct Handle {
 }
 
 impl Producer {
-    /// A producer with the default settings to the gateway at `url` (`http://` or `https://`).
+    /// A producer with the default settings to the gateway (`http://`, `https://`) or the Redis server (`redis://`,
+    /// `rediss://`, `redis+unix://`) at `url`; [`Builder::connect`] has their forms.
     ///
     /// When it returns, the URL is well formed; nothing has been sent, and nobody has answered yet. It works on the
     /// tokio runtime that it is called in, from then on.
@@ -87,9 +88,10 @@ impl Producer {
     /// Hands over one event. Never waits for the network.
     ///
     /// When it returns a receipt, the event has its place in its channel and is in the buffer; it will be published
-    /// in full, or as a count where the buffer is full, unless the broker refuses it or its outcome stays unknown;
-    /// the receipt tells which. It is in memory only: a process that dies takes it along. It is sent within the
-    /// batch age (10 ms by default) if the channel's earlier batch is answered by then.
+    /// in full, or as a count where nobody listens or the buffer is full, unless the broker refuses it or its outcome
+    /// stays unknown; the receipt tells which. It is in memory only: a process that dies takes it along. It is sent within the
+    /// batch age (10 ms by default; counts that nobody listens to, 200 ms) if the channel's earlier batch is answered
+    /// by then.
     ///
     /// # Errors
     /// [`PublishError`]: the event was not accepted, and nothing of it will be published.

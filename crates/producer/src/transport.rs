@@ -1,7 +1,8 @@
-//! The way to the broker: over HTTP to a gateway, or straight into a backplane of this process.
+//! The way to the broker: over HTTP to a gateway, or straight into a backplane, such as Redis.
 
 mod direct;
 mod http;
+pub(crate) mod redis;
 
 pub(crate) use self::http::Http;
 pub use self::http::UrlError;

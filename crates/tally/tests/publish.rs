@@ -175,7 +175,7 @@ fn what_is_not_published_in_time_is_told() {
 fn an_address_that_cannot_work_is_refused_at_once() {
     let gateway = Gateway::start(Answers::Published);
     for (arguments, problem) in [
-        (&["--to", "redis://h"][..], "tally: publishing straight to Redis is not built yet"),
+        (&["--to", "redis://h/x"][..], "tally: the Redis URL is not valid"),
         (&["--publish-key", "a b"], "tally: the publish key may only have"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tally"));

@@ -220,22 +220,36 @@ async fn settings_name_the_rule_that_they_break() {
 #[tokio::test]
 async fn urls_that_cannot_be_published_to_are_refused() {
     let cases = [
-        ("redis://localhost", "publishing straight to Redis is not built yet"),
-        ("rediss://localhost:6380", "publishing straight to Redis is not built yet"),
+        ("redis://localhost/x", "the Redis URL is not valid: what follows the host must be a database"),
+        ("redis+unix://host/a.sock", "the Redis URL is not valid: a socket's path begins with `/`"),
+        ("valkey://localhost", "the Redis URL must start with redis://"),
         ("ftp://host", "scheme \"ftp\" is not supported"),
         ("localhost:8420", "\"localhost:8420\" is not a URL"),
         ("/path", "\"/path\" is not a URL"),
         ("", "\"\" is not a URL"),
         ("http://user:secret@host", "the URL may not have a user name"),
+        ("http://user:secret@ho st", "\"http://…@ho st\" is not a URL"),
+        ("redis://user:secret@host:x", "the Redis URL is not valid"),
         ("http://host/?a=b", "the URL may not have a query"),
     ];
     for (url, expected) in cases {
         let message = Producer::connect(url).unwrap_err().to_string();
-        assert!(message.starts_with(expected), "{url}: {message}");
+        assert!(message.starts_with(expected) && !message.contains("secret"), "{url}: {message}");
     }
-    for url in ["http://127.0.0.1:8420", "http://[::1]:8420/", "HTTP://host/behind/a/proxy/"] {
+    for url in [
+        "http://127.0.0.1:8420",
+        "http://[::1]:8420/",
+        "HTTP://host/behind/a/proxy/",
+        "redis://user:secret@127.0.0.1:1/2",
+        "rediss://localhost",
+        "redis+unix:///run/nobody.sock",
+    ] {
         assert!(Producer::connect(url).is_ok(), "{url}");
     }
     assert!(Producer::builder().publish_key("a\nb").connect("http://host").is_err());
-    assert!(!format!("{:?}", Producer::builder().publish_key("secret")).contains("secret"));
+    let builder = Producer::builder().publish_key("secret").redis_password("secret");
+    assert!(!format!("{builder:?}").contains("secret"));
+    let prefix = builder.redis_prefix("a b").connect("redis://host").unwrap_err().to_string();
+    assert!(prefix.starts_with("the Redis prefix \"a b\" must be"), "{prefix}");
+    assert!(Producer::builder().redis_ca_pem(b"x").connect("redis://host").is_err());
 }

@@ -32,9 +32,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub enum UrlError {
     #[error("{0:?} is not a URL such as http://127.0.0.1:8420: {1}")]
     Invalid(String, String),
-    #[error("publishing straight to Redis is not built yet; give the http:// or https:// URL of a gateway")]
-    Redis,
-    #[error("scheme {0:?} is not supported; give the http:// or https:// URL of a gateway")]
+    #[error(
+        "scheme {0:?} is not supported; give the http:// or https:// URL of a gateway, or a redis:// URL"
+    )]
     Scheme(String),
     #[error("the URL may not have {0}")]
     Extra(&'static str),
@@ -64,11 +64,7 @@ impl Http {
         publish_key: Option<&str>,
         connections_max: usize,
     ) -> Result<Self, UrlError> {
-        let invalid = |reason: &str| UrlError::Invalid(url.to_owned(), reason.to_owned());
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-        if scheme.starts_with("redis") || scheme.starts_with("valkey") {
-            return Err(UrlError::Redis);
-        }
+        let invalid = |reason: &str| UrlError::Invalid(without_credentials(url), reason.to_owned());
         let parts = url.parse::<Uri>().map_err(|error| invalid(&error.to_string()))?.into_parts();
         let scheme = parts.scheme.ok_or_else(|| invalid("it needs a scheme"))?;
         let authority = parts.authority.ok_or_else(|| invalid("it needs a host"))?;
@@ -152,6 +148,13 @@ async fn read_answer(response: Response<Incoming>) -> Answer {
     let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
     let body = body.map(Collected::to_bytes).unwrap_or_default();
     answer::read(head.status, retry_after, &body)
+}
+
+/// What may be shown of a URL that is not understood.
+fn without_credentials(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.find("://").map_or("", |end| &before[..end + "://".len()]);
+    format!("{scheme}…@{host}")
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -119,8 +119,11 @@ impl fmt::Display for Totals {
         write!(f, "{} {} for {}: ", stats.accepted, plural(stats.accepted), self.channel)?;
         write!(
             f,
-            "{} in full, {} counted, {} unknown, {refused} refused",
-            stats.full, stats.counted, stats.unknown
+            "{} in full, {} counted{}, {} unknown, {refused} refused",
+            stats.full,
+            stats.counted,
+            unheard(stats.unheard),
+            stats.unknown
         )?;
         if unsent > 0 {
             write!(f, ", {unsent} not sent")?;
@@ -132,6 +135,11 @@ impl fmt::Display for Totals {
         let rate = per_second(stats.full + stats.counted, self.took);
         write!(f, "{}; {:.1} s, {rate:.0}/s", self.position, self.took.as_secs_f64())
     }
+}
+
+/// That nobody listened is the usual reason for counts, and no trouble.
+fn unheard(events: u64) -> String {
+    if events == 0 { String::new() } else { format!(" ({events} with nobody listening)") }
 }
 
 fn plural(events: u64) -> &'static str {

@@ -84,7 +84,8 @@ impl Trouble {
         let total = stats.accepted + not_taken;
         let unsent = closed.cut_off.unsent;
         let parts = [
-            (stats.counted, "published as counts"),
+            // What nobody listened to is as it should be.
+            (stats.counted - stats.unheard, "published as counts"),
             (stats.unknown, "perhaps published, perhaps not"),
             (stats.refused.saturating_sub(unsent), "refused"),
             (unsent + not_taken, "not sent"),
