@@ -8,6 +8,7 @@ mod attach;
 mod audit;
 mod clock;
 mod deliver;
+mod evict;
 mod intake;
 mod listen;
 mod place;

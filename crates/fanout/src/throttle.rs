@@ -7,7 +7,7 @@ use std::time::Duration;
 /// One event costs this many tokens; a rate of one event per second gives one token per microsecond.
 const EVENT_TOKENS: i64 = 1_000_000;
 
-/// Tokens may be negative: a connection's bucket can be overdrawn by a record (see [`Bucket::overdraw`]).
+/// Tokens may be negative: a connection's bucket can be overdrawn by a record (see [`Bucket::may_overdraw`]).
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
     rate: i64,

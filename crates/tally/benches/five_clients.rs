@@ -75,7 +75,8 @@ async fn measure(url: String, subscription: Subscription) -> Histogram<u64> {
         let now = micros();
         for event in &frame.events {
             if begin.elapsed() > Duration::from_secs(1) {
-                let sent: u64 = event.data.as_str().trim_matches('"').split(' ').next().unwrap().parse().unwrap();
+                let sent: u64 =
+                    event.data.as_str().trim_matches('"').split(' ').next().unwrap().parse().unwrap();
                 times.record(now.saturating_sub(sent)).unwrap();
             }
         }
@@ -93,7 +94,8 @@ async fn publish(url: String, channel: ChannelName) {
         step.tick().await;
         for _ in 0..EVENTS_PER_SECOND / 100 {
             let data = RawJson::string(&format!("{} {padding}", micros()));
-            let event = Event { kind: kind.clone(), class: Class::Bulk, at: UnixMs::new(micros() / 1_000), data };
+            let event =
+                Event { kind: kind.clone(), class: Class::Bulk, at: UnixMs::new(micros() / 1_000), data };
             producer.publish(&channel, event).unwrap();
         }
     }
