@@ -168,16 +168,17 @@ impl Reconcile {
 
     fn handle_up(&mut self) {
         match self.down.take() {
+            // The first time: what is subscribed already is so by this link, and read as well.
             None => tracing::info!("the broker is there"),
             Some(_) => {
                 tracing::info!("the broker is there again");
                 self.metrics.upstream_reconnects.increment(1);
+                self.applied.clear();
+                self.unsubscribe.clear();
+                for channel in self.interest.channels() {
+                    self.subscribe_for_all(channel);
+                }
             }
-        }
-        self.applied.clear();
-        self.unsubscribe.clear();
-        for channel in self.interest.channels() {
-            self.subscribe_for_all(channel);
         }
         (self.pause, self.up_untold) = (None, true);
         self.tell_up_if_whole();
