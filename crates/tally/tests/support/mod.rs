@@ -1,7 +1,10 @@
-//! What the end-to-end tests share: a real gateway process, plain HTTP, and a slow network.
+//! What the end-to-end tests share: a real gateway process, a real Redis, plain HTTP, listeners, and bad networks.
 #![expect(clippy::unwrap_used, reason = "a test helper fails by panicking")]
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub(crate) mod listener;
+pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod slow;
 
 use std::io::{Read, Write};

@@ -27,7 +27,7 @@ enum Probe {
 }
 
 const PACKAGES: &[Package] = &[
-    Package { name: "python3", shown_by: Probe::Program("python3"), needed_by: &["ansible"] },
+    Package { name: "python3", shown_by: Probe::Program("python3"), needed_by: &["tests", "ansible"] },
     Package {
         name: "python3-venv",
         shown_by: Probe::Python(&["venv", "ensurepip"]),
