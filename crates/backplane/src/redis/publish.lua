@@ -1,6 +1,7 @@
 -- Numbers and publishes one batch of one channel in one atomic step; docs/redis.md has the keys and fields.
--- Everything that can be refused is refused before the first write. Numbers leave through %.0f or struct only:
--- Lua's own way of writing them loses digits from 10^14 on.
+-- Everything that can be refused is refused before the first write. Numbers leave through %.0f or struct only: Lua's
+-- own way of writing them loses digits from 10^14 on. Redis's Lua hashes every byte of each new string (1.2 us per
+-- KiB), so a payload becomes one only twice: as it comes, and with the broker's part in front.
 -- KEYS: meta, producers:0, producers:1, log. ARGV: see script.rs.
 
 local META, LOG = KEYS[1], KEYS[4]
@@ -25,7 +26,7 @@ end
 
 local channel, drawn, expiry, total = ARGV[1], ARGV[2], whole(ARGV[3], 1), whole(ARGV[7], 1)
 local state_in, records_n = whole(ARGV[8], 0), whole(ARGV[14], 1)
-if not (expiry and total and state_in and records_n) or state_in > records_n then
+if not (expiry and total and state_in and records_n) or state_in > records_n or string.find(ARGV[3], '%D') then
   return {'no', 'call', 'a number is out of range'}
 end
 if #drawn < 1 or #drawn > 32 or string.find(drawn, '[%c%s"\\\128-\255]') then
@@ -60,8 +61,10 @@ end
 if at ~= #ARGV + 1 or sum ~= total then return {'no', 'call', 'records do not add up'} end
 
 -- The channel as it is; in slices, because Lua's stack holds no more than 8,000 values.
-local repl = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
-if not repl then return {'no', 'call', 'the server tells no replication id'} end
+local info = redis.call('INFO', 'replication')
+local _, repl_at = string.find(info, 'master_replid:', 1, true)
+if not repl_at then return {'no', 'call', 'the server tells no replication id'} end
+local repl = string.sub(info, repl_at + 1, repl_at + 40)
 local held = {}
 for from = 1, #fields, 1000 do
   local to = math.min(from + 999, #fields)
@@ -171,18 +174,19 @@ for r = 1, records_n do
   at = at + 4 + 2 * kinds
 end
 
-set('seq', digits(seq))
+local from_text, to_text = digits(first), digits(seq)
+set('seq', to_text)
 if kinds_n ~= kinds_before or first == 1 then set('kinds', digits(kinds_n)) end
 for _, kind in ipairs(changed) do set('k:' .. kind, digits(counts[kind])) end
 if other ~= other_before then set('k:_other', digits(other)) end
 if state then set('state', state) end
 redis.call('HSET', META, unpack(sets))
-redis.call('PEXPIRE', META, digits(expiry))
+redis.call('PEXPIRE', META, ARGV[3])
 redis.call('UNLINK', LOG)
 
 local function remember(heard)
-  redis.call('HSET', into, producer, table.concat({
-    digits(number), kinds_hash, digits(first), digits(seq), heard, epoch }, ' '))
+  redis.call('HSET', into, producer,
+    digits(number) .. ' ' .. kinds_hash .. ' ' .. from_text .. ' ' .. to_text .. ' ' .. heard .. ' ' .. epoch)
 end
 if into then
   if is_fresh then
@@ -206,4 +210,4 @@ end
 if problem ~= '' then heard = 'u' end
 -- Before this it says that nobody heard, so that a channel without listeners costs no second write.
 if into and heard ~= 'n' then remember(heard) end
-return {'ok', epoch, digits(first), digits(seq), heard, problem}
+return {'ok', epoch, from_text, to_text, heard, problem}

@@ -191,3 +191,26 @@ async fn tls_with_an_authority_of_its_own() {
     let plain = Redis::new("redis://127.0.0.1").unwrap();
     assert!(plain.with_ca_pem(certificate.pem().as_bytes()).is_err());
 }
+
+#[test]
+fn the_documented_rule_is_the_tested_one() {
+    assert!(include_str!("../../../../docs/redis.md").contains(ACL_RULE));
+}
+
+/// fred drops an error to SUBSCRIBE that comes with nothing in flight: it must not pass for a subscription.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_forbidden_subscription_is_no_subscription() {
+    let server = Server::start();
+    let allowed = "&tally:{$probe* &tally:{mine*";
+    let mut rule = vec!["ACL", "SETUSER", "some", "on", ">pw", "~*", "+@all", "resetchannels"];
+    rule.extend(allowed.split(' '));
+    server.cli(&rule);
+    let (node, mut stream) = up(with_credentials(&server, "some", "pw")).await;
+    for _ in 0..4 {
+        node.subscribe(vec![channel("mine")]).await.unwrap();
+        let refused = node.subscribe(vec![channel("mine2"), channel("yours")]).await.unwrap_err();
+        assert!(refused.to_string().contains("ACL rule"), "{refused}");
+        assert!(expect_down(&mut stream).await.contains("too few rights"));
+        expect_up(&mut stream).await;
+    }
+}

@@ -4,6 +4,7 @@
 
 mod calls;
 mod conformance;
+mod cost;
 mod errors;
 mod faults;
 mod proxy;
