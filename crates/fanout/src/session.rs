@@ -82,13 +82,4 @@ impl Connection {
     pub(crate) fn ceiling_why(&self) -> Why {
         if self.asked <= self.pressed { Why::Asked } else { Why::Backpressure }
     }
-
-    pub(crate) fn has_output(&self, upstream: UpstreamStatus) -> bool {
-        !self.replies.is_empty()
-            || !self.due.is_empty()
-            || !self.summaries.is_empty()
-            || !self.unnumbered.is_empty()
-            || self.told_ceiling != self.ceiling()
-            || self.told_upstream != upstream
-    }
 }

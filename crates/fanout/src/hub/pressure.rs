@@ -31,9 +31,7 @@ impl Hub {
         let Some(index) = self.index(conn) else { return };
         let held = &mut self.conns[index];
         let blocked_for = held.blocked_at.take().map(|blocked_at| now.since(blocked_at));
-        if held.has_output(self.upstream) {
-            self.wake(index);
-        }
+        self.wake(index);
         let Some(blocked_for) = blocked_for else { return };
         self.set_age_timer(index, None);
         let held = &self.conns[index];

@@ -59,10 +59,6 @@ struct Message {
 }
 
 impl Waiting {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
     /// A subscription that has ended gets nothing more.
     pub(crate) fn forget(&mut self, sub: u32) {
         self.messages.retain(|message| message.sub != sub);

@@ -65,6 +65,22 @@ fn one_that_straddles_the_position_is_dropped_and_read_for() {
 }
 
 #[test]
+fn more_kinds_than_a_channel_can_have_are_of_no_use() {
+    let (mut stage, conn) = Stage::with_client(HubLimits::default(), wish("a"));
+    stage.kinds("a", "e", 1, 0..64);
+    stage.kinds("a", "e", 65, 0..65);
+    assert_eq!(
+        stage.pull(conn),
+        ["counts a e 64 upstream", "counts a e 129 upstream"],
+        "`_other` has a place as well"
+    );
+    stage.kinds("a", "e", 130, 65..66);
+    assert!(stage.pull(conn).is_empty());
+    assert_eq!(stage.hub.counters().misfits, 1);
+    assert_eq!(stage.requests(), ["reread a 1"]);
+}
+
+#[test]
 fn too_much_that_waits_is_dropped_and_read_again() {
     let limits = HubLimits { waiting_bytes_max: 1_000, ..HubLimits::default() };
     let (mut stage, conn) = Stage::with_client(limits, wish("a"));
@@ -101,6 +117,17 @@ fn only_a_surely_newer_snapshot_breaks_continuity() {
         let expected = if newer.is_none() { "reset a - 0" } else { "reset a f 3" };
         assert_eq!(stage.pull(conn), [expected]);
     }
+}
+
+#[test]
+fn totals_that_cannot_follow_are_another_channel() {
+    let (mut stage, conn) = stage();
+    let other = tally_protocol::Kind::new("other").unwrap();
+    let newer = Snapshot { totals: [(&other, 12)].into_iter().collect(), ..snapshot("e", 12) };
+    stage.snapshot("a", Some(newer.clone()), 0);
+    assert_eq!(stage.requests(), ["reread a 1"]);
+    stage.snapshot("a", Some(newer), 1);
+    assert_eq!(stage.pull(conn), ["reset a e 12"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a socket does not take.
 
-use crate::stage::{Stage, after, seconds, snapshot, wish};
+use crate::stage::{Stage, after, seconds, snapshot, state, wish};
 use tally_fanout::HubLimits;
 use tally_protocol::{Rung, SubscribeChannel};
 
@@ -173,12 +173,27 @@ fn a_summary_serves_the_longest_waiting_first_within_its_bytes() {
 fn a_cursor_that_fell_out_of_the_log_jumps_to_the_head() {
     let limits = HubLimits { log_events_max: 2, ..HubLimits::default() };
     let (mut stage, conn) = Stage::with_client(limits, wish("a"));
-    for at in 1..=5 {
+    stage.record("a", "e", 1, 1, 1);
+    stage.record("a", "e", 2, 1, 1);
+    assert_eq!(stage.pull(conn), ["events a e 1-1", "events a e 2-2"], "as many as the limit are within it");
+    for at in 3..=5 {
         stage.record("a", "e", at, 1, 1);
     }
     assert_eq!(stage.pull(conn), ["counts a e 5 backpressure"]);
     stage.record("a", "e", 6, 1, 1);
     assert_eq!(stage.pull(conn), ["events a e 6-6"]);
+}
+
+#[test]
+fn a_gap_weighs_its_totals_and_its_state() {
+    let limits = HubLimits { log_bytes_max: 4_096 + 4_096 + 5, ..HubLimits::default() };
+    let (mut stage, _) = Stage::with_client(limits, wish("a"));
+    stage.gap("a", "e", 1, 1, tally_protocol::Why::Unheard);
+    stage.gap("a", "e", 2, 1, tally_protocol::Why::Unheard);
+    assert_eq!(stage.hub.audit().channels[0].log_entries, 2);
+    let newer = tally_protocol::Snapshot { state: Some(state(3)), ..snapshot("e", 3) };
+    stage.snapshot("a", Some(newer), 0);
+    assert_eq!(stage.hub.audit().channels[0].log_bytes, 4_096 + 7);
 }
 
 #[test]

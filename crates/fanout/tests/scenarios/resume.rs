@@ -35,6 +35,16 @@ fn last_attaches_before_the_record_that_holds_the_nth_newest_event() {
 }
 
 #[test]
+fn last_goes_back_to_the_beginning_of_the_log() {
+    let (mut stage, conn) = Stage::with_client(HubLimits::default(), wish("a"));
+    stage.record("a", "e", 1, 2, 1);
+    stage.record("a", "e", 3, 2, 1);
+    stage.pull(conn);
+    let (_, lines) = lines(&mut stage, SubscribeChannel { last: Some(4), ..wish("a") });
+    assert_eq!(lines, ["subscribed a e 0", "events a e 1-2", "events a e 3-4"]);
+}
+
+#[test]
 fn a_resume_replays_what_the_log_has_with_gaps_in_place() {
     let (_, got) = lines(&mut stage(), after("a", "e", 80));
     let expected = [

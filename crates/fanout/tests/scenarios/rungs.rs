@@ -52,8 +52,12 @@ fn a_tail_is_the_newest_four_within_its_bytes_and_not_across_a_gap() {
     stage.record("a", "e", 8, 3, 4_000);
     stage.pass(250);
     assert_eq!(stage.pull(conn), ["counts a e 10 asked tail [9 10]"]);
-    stage.record("a", "e", 11, 1, 1);
-    stage.gap("a", "e", 12, 5, Why::Upstream);
+    // With the quotes, each has 4,096 bytes: two fit exactly.
+    stage.record("a", "e", 11, 3, 4_094);
+    stage.pass(250);
+    assert_eq!(stage.pull(conn), ["counts a e 13 asked tail [12 13]"]);
+    stage.record("a", "e", 14, 1, 1);
+    stage.gap("a", "e", 15, 2, Why::Upstream);
     stage.record("a", "e", 17, 1, 1);
     stage.pass(250);
     assert_eq!(stage.pull(conn), ["counts a e 17 asked tail [17]"]);
@@ -167,6 +171,34 @@ fn the_link_is_told_when_it_differs_from_what_was_told() {
     assert_eq!(stage.pull(conn), ["upstream Down"]);
     let late = stage.connect();
     assert!(stage.pull(late).is_empty(), "`subscribed` says it");
+}
+
+#[test]
+fn the_stats_say_how_much_there_is() {
+    let (mut stage, conn) = stage(wish("a"));
+    for (name, rung) in [("b", Rung::Counts), ("c", Rung::Summary), ("d", Rung::Summary)] {
+        stage.subscribe(conn, SubscribeChannel { rung, ..wish(name) });
+        stage.snapshot(name, Some(snapshot("e", 0)), 0);
+    }
+    stage.subscribe(conn, wish("x"));
+    stage.subscribe(conn, wish("y"));
+    stage.pull(conn);
+    stage.record("a", "e", 1, 2, 10);
+    let stats = stage.hub.stats();
+    assert_eq!((stats.connections, stats.channels, stats.subscriptions, stats.pending), (1, 6, [2, 1, 1], 2));
+    assert_eq!(stats.log_bytes, 2 * 12 + 160 + 2 * 64);
+    stage.pull(conn);
+    stage.record("b", "e", 1, 3, 1);
+    stage.record("c", "e", 1, 4, 1);
+    stage.gap("a", "e", 3, 5, Why::Unheard);
+    stage.pass(5_000);
+    stage.pull(conn);
+    let counters = stage.hub.counters();
+    assert_eq!((counters.events_full, counters.events_counted, counters.events_summarised), (2, 3 + 5, 4));
+    assert_eq!((counters.gaps[Why::Unheard as usize], counters.gap_events[Why::Unheard as usize]), (1, 5));
+    stage.rung(conn, Some("a"), Rung::Counts);
+    stage.pull(conn);
+    assert_eq!(stage.hub.counters().rung_changes[Rung::Counts as usize][Why::Asked as usize], 1);
 }
 
 #[test]

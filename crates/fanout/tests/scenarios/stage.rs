@@ -129,6 +129,17 @@ impl Stage {
         self.hand(name, of, from, n, Body::Counts { why, state: None });
     }
 
+    /// A record without payloads of one event of each of these kinds.
+    pub(crate) fn kinds(&mut self, name: &str, of: &str, from: u64, kinds: std::ops::Range<u64>) {
+        let all: Vec<_> = kinds.map(|kind| Kind::new(&format!("k{kind}")).unwrap()).collect();
+        let counts: Totals = all.iter().map(|kind| (kind, 1)).collect();
+        let (epoch, sent_at, to) = (epoch(of), UnixMs::new(0), seq(from + all.len() as u64 - 1));
+        let body = Body::Counts { why: Why::Upstream, state: None };
+        let record = Record { epoch, from: seq(from), to, sent_at, counts, body };
+        let record = Arc::new(Shared::new(ChannelRecord { channel: channel(name), record }));
+        self.hub.handle_record(self.time(), &record);
+    }
+
     fn hand(&mut self, name: &str, of: &str, from: u64, n: u64, body: Body) {
         let (epoch, sent_at) = (epoch(of), UnixMs::new(0));
         let record =

@@ -104,6 +104,18 @@ fn changing_the_rate_to_and_fro_gains_nothing() {
 }
 
 #[test]
+fn a_full_bucket_stays_full_at_another_rate() {
+    let (mut stage, conn) = Stage::with_client(limits(), at_rate(10));
+    stage.max_rate(conn, "a", 100);
+    stage.record("a", "e", 1, 200, 1);
+    assert_eq!(stage.pull(conn), ["events a e 1-200"]);
+    stage.pass(10_000);
+    stage.max_rate(conn, "a", 10);
+    stage.record("a", "e", 201, 21, 1);
+    assert_eq!(stage.pull(conn), ["rung a counts throttled"]);
+}
+
+#[test]
 fn waiting_at_counts_by_choice_does_not_evade_the_rate() {
     let (mut stage, conn) = Stage::with_client(limits(), at_rate(10));
     stage.rung(conn, Some("a"), Rung::Counts);
