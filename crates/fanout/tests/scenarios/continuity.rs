@@ -67,6 +67,7 @@ fn one_that_straddles_the_position_is_dropped_and_read_for() {
 #[test]
 fn more_kinds_than_a_channel_can_have_are_of_no_use() {
     let (mut stage, conn) = Stage::with_client(HubLimits::default(), wish("a"));
+    stage.requests();
     stage.kinds("a", "e", 1, 0..64);
     stage.kinds("a", "e", 65, 0..65);
     assert_eq!(
