@@ -71,6 +71,7 @@ async fn run(session: &Session, call: &Call) -> Result<Answer, PublishError> {
                 let odd = || PublishError::Unknown("Redis answered what the script cannot have said".into());
                 return call.answer(&reply).ok_or_else(odd);
             }
+            Err(CommandError::Unsent(error)) => return Err(PublishError::Unavailable(error.to_string())),
             Err(CommandError::Unanswered(error)) => return Err(PublishError::Unknown(error.to_string())),
             Err(CommandError::Answered(problem)) => problem,
         };

@@ -55,6 +55,8 @@ pub(super) enum Role {
 pub(super) enum CommandError {
     /// The command was not run, or its script ended with this.
     Answered(String),
+    /// The connection ended before the command was written.
+    Unsent(LinkError),
     /// The connection ended, or no answer came in time.
     Unanswered(LinkError),
 }
@@ -63,7 +65,7 @@ impl CommandError {
     pub(super) fn into_link_error(self) -> LinkError {
         match self {
             Self::Answered(text) => LinkError::of_answer(&text),
-            Self::Unanswered(error) => error,
+            Self::Unsent(error) | Self::Unanswered(error) => error,
         }
     }
 }
@@ -125,8 +127,11 @@ impl Connection {
         let options = Options { timeout: Some(timeout), max_attempts: Some(1), ..Options::default() };
         // fred's future is large, and callers hold several.
         let reply = Box::pin(self.client.with_options(&options).custom_raw(command, arguments)).await;
-        let unanswered = |error| LinkError::of_connection(&self.server, &error, timeout.as_millis());
-        let reply = reply.map_err(|error| CommandError::Unanswered(unanswered(error)))?;
+        let reply = reply.map_err(|error| {
+            let link = LinkError::of_connection(&self.server, &error, timeout.as_millis());
+            // fred cancels what was still queued when a connection ended, and nothing else.
+            if error.is_canceled() { CommandError::Unsent(link) } else { CommandError::Unanswered(link) }
+        })?;
         match reply::error(&reply) {
             Some(text) => Err(CommandError::Answered(text)),
             None => Ok(reply),

@@ -6,7 +6,7 @@ use crate::support::{PATIENCE, Server, expect_down, expect_up, up};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tally_backplane::redis::{Redis, Timeouts};
+use tally_backplane::redis::{LinkError, Redis, Timeouts};
 use tally_backplane::{Backplane, Incoming, PublishError, Stream};
 use tally_protocol::{Class, Heard, Published, RecordHeader};
 use tokio::task::JoinSet;
@@ -186,20 +186,28 @@ async fn a_silent_connection_is_noticed_and_calls_are_bounded_meanwhile() {
     node.publish(events("a", &["k"])).await.unwrap();
 }
 
+/// Both connections live and answer, on two servers: only what is published shows that nothing arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_connection_that_hears_nothing_is_found_by_the_probe() {
-    let server = Server::start();
+async fn a_deaf_connection_is_found_by_the_probe() {
+    let (one, two) = (Server::start(), Server::start());
+    let proxy = Proxy::balance(&[one.port, two.port]).await;
     let timeouts = Timeouts { silence: Duration::from_millis(500), ..short() };
-    let (node, mut stream) = up(server.redis().with_timeouts(timeouts)).await;
-    node.subscribe(vec![channel("a")]).await.unwrap();
-    // The connection lives and answers, and is subscribed to nothing any more: only what is published shows it. The
-    // server has no command that ends another client's subscriptions, but an ACL that forbids them closes it.
-    let probes = server.cli(&["PUBSUB", "CHANNELS", "tally:{$probe*"]);
-    assert!(probes.starts_with("tally:{$probe:"), "{probes}");
+    assert_eq!(through(&proxy).with_timeouts(timeouts).check().await, Err(LinkError::Deaf));
+    let (_node, mut stream) = through(&proxy).with_timeouts(timeouts).connect();
+    let reason = expect_down(&mut stream).await;
+    assert!(reason.contains("does not arrive"), "{reason}");
+}
+
+/// A subscription that the server takes back while the link is up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_subscription_that_is_taken_back_is_a_down() {
+    let server = Server::start();
+    let (_node, mut stream) = up(server.redis().with_timeouts(short())).await;
+    let probes = server.cli(&["PUBSUB", "CHANNELS", "tally:{$probe:*"]);
+    assert!(probes.starts_with("tally:{$probe:") && probes.lines().count() == 1, "{probes}");
+    // Redis closes who is subscribed to what it may not any more, and refuses it from then on.
     server.cli(&["ACL", "SETUSER", "default", "resetchannels", "&nothing"]);
     expect_down(&mut stream).await;
-    let reason = node.ready().await.unwrap_err().to_string();
-    assert!(reason.contains("ACL rule") || reason.contains("closed"), "{reason}");
     server.cli(&["ACL", "SETUSER", "default", "allchannels"]);
     expect_up(&mut stream).await;
 }

@@ -25,11 +25,16 @@ struct Faults {
 
 impl Proxy {
     pub(crate) async fn start(to_port: u16) -> Self {
+        Self::balance(&[to_port]).await
+    }
+
+    /// Connections go to several servers in turn.
+    pub(crate) async fn balance(to_ports: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let faults = Arc::new(Faults::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, to_port, faults.clone()));
+        tasks.spawn(accept(listener, to_ports.to_vec(), faults.clone()));
         Self { address, faults, _tasks: tasks }
     }
 
@@ -53,9 +58,9 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, to_port: u16, faults: Arc<Faults>) {
+async fn accept(listener: TcpListener, to_ports: Vec<u16>, faults: Arc<Faults>) {
     let mut tasks = JoinSet::new();
-    loop {
+    for to_port in to_ports.into_iter().cycle() {
         let (client, _) = listener.accept().await.unwrap();
         let faults = faults.clone();
         tasks.spawn(async move {
