@@ -74,7 +74,7 @@ Events:
   run_finished  class state: as run_started, with exit_code, signal, duration_ms
 
 Output is passed on raw and at once. Trouble in publishing never stops, breaks or slows the command:
-what the gateway does not take in time is published as counts or not at all, and told at the end.
+what gateway or Redis does not take in time is published as counts or not at all, and told at the end.
 A signal sent to tally alone is passed on to the command, which has Ctrl-C from the terminal itself.
 
 Exit status:

@@ -105,11 +105,15 @@ fn output_is_passed_through_byte_for_byte() {
 }
 
 #[test]
-fn the_publish_key_is_not_the_commands() {
+fn secrets_are_not_the_commands() {
     let gateway = Gateway::start(Answers::Published);
     let mut command = sh(&gateway.url, "printf '%s' \"${TALLY_PUBLISH_KEY-none}\"");
     let output = output(command.env("TALLY_PUBLISH_KEY", "0123456789abcdef-secret"));
     assert_eq!(text(&output.stdout), "none");
+    let mut command =
+        sh(&gateway.url, "printf '%s' \"${TALLY_REDIS-none} ${TALLY_REDIS_PASSWORD-none} $TALLY_TO\"");
+    command.envs([("TALLY_REDIS", "redis://u:p@h"), ("TALLY_REDIS_PASSWORD", "p"), ("TALLY_TO", "http://h")]);
+    assert_eq!(text(&self::output(&mut command).stdout), "none none http://h");
 }
 
 #[test]

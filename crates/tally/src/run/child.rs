@@ -38,11 +38,22 @@ pub(super) fn spawn_on_terminal(words: &[OsString]) -> io::Result<(Running, Outp
     Ok((Running { child, terminal: Some(terminal), ended: None }, outputs))
 }
 
-/// The key stays with us: a job that prints its environment would publish it to everybody who watches.
+/// What may hold a secret of ours.
+const SECRETS: [&str; 4] = ["TALLY_PUBLISH_KEY", "TALLY_TO", "TALLY_REDIS", "TALLY_REDIS_PASSWORD"];
+
+/// Secrets stay with us: a job that prints its environment would publish them to everybody who watches.
 fn command(words: &[OsString]) -> Command {
     let (program, arguments) = words.split_first().expect("clap asks for at least one word");
     let mut command = Command::new(program);
-    command.args(arguments).env_remove("TALLY_PUBLISH_KEY");
+    command.args(arguments);
+    for name in SECRETS {
+        // Of URLs, one without credentials is of use to a job that publishes as well.
+        let is_public =
+            |value: OsString| value.to_str().is_some_and(|url| url.contains("://") && !url.contains('@'));
+        if !std::env::var_os(name).is_some_and(is_public) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
