@@ -9,6 +9,10 @@
     reason = "a test fails where it is broken; clippy's allowance does not reach helpers"
 )]
 
+#[path = "support/redis.rs"]
+#[allow(dead_code, reason = "this test uses its own part")]
+mod redis;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -35,6 +39,8 @@ const PROJECT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ansible");
 const JOB_MAX: Duration = Duration::from_secs(180);
 /// For single steps: a server that binds, a frame that is due.
 const STEP_MAX: Duration = Duration::from_secs(30);
+/// As the Redis of the other tests knows it.
+const PATIENCE: Duration = STEP_MAX;
 /// In the environment of the job, so that the plugin's first body carries it.
 const SECRET: &str = "never-on-the-wire-7f3a";
 
@@ -43,15 +49,27 @@ type Totals = BTreeMap<String, u64>;
 #[test]
 #[ignore = "needs a Python virtual environment; cargo verify runs it"]
 fn runner_http_plugin_posts_every_event_in_order() {
+    let gateway = Gateway::start(&[]);
+    runner_posts_to_one_and_is_heard_on_another(&gateway, &gateway);
+}
+
+#[test]
+#[ignore = "needs a Python virtual environment; cargo verify runs it"]
+fn runner_posts_to_one_gateway_and_listeners_on_another_see_all() {
+    let redis = redis::Redis::start();
+    let gateways = [0, 1].map(|_| Gateway::start(&["--redis", &redis.url()]));
+    runner_posts_to_one_and_is_heard_on_another(&gateways[0], &gateways[1]);
+}
+
+fn runner_posts_to_one_and_is_heard_on_another(posted: &Gateway, gateway: &Gateway) {
     let venv = virtual_environment();
-    let gateway = Gateway::start();
     let mut listener = gateway.listen("job:42");
     let artifacts = gateway.dir.path().join("artifacts");
 
-    let mut runner = job_command(venv.join("bin/ansible-runner"), &venv, &gateway);
+    let mut runner = job_command(venv.join("bin/ansible-runner"), &venv, posted);
     runner.args(["run", PROJECT, "--playbook", "site.yml", "--ident", "42"]);
     runner.arg("--artifact-dir").arg(&artifacts);
-    runner.env("RUNNER_HTTP_URL", gateway.url("/v1/channels/job:42/events"));
+    runner.env("RUNNER_HTTP_URL", posted.url("/v1/channels/job:42/events"));
     let done = finish(runner);
     assert!(done.status.success(), "ansible-runner: {}\n{}", done.status, done.stderr);
 
@@ -77,12 +95,24 @@ fn runner_http_plugin_posts_every_event_in_order() {
 #[test]
 #[ignore = "needs a Python virtual environment; cargo verify runs it"]
 fn the_same_playbook_through_tally_run() {
+    let gateway = Gateway::start(&[]);
+    run_publishes_to(&gateway.url(""), &gateway);
+}
+
+#[test]
+#[ignore = "needs a Python virtual environment; cargo verify runs it"]
+fn the_same_playbook_through_tally_run_straight_to_redis() {
+    let redis = redis::Redis::start();
+    let gateway = Gateway::start(&["--redis", &redis.url()]);
+    run_publishes_to(&redis.url(), &gateway);
+}
+
+fn run_publishes_to(to: &str, gateway: &Gateway) {
     let venv = virtual_environment();
-    let gateway = Gateway::start();
     let mut listener = gateway.listen("job:43");
 
-    let mut run = job_command(tally_binary(), &venv, &gateway);
-    run.args(["run", "--to", &gateway.url(""), "--channel", "job:43", "--"]);
+    let mut run = job_command(tally_binary(), &venv, gateway);
+    run.args(["run", "--to", to, "--channel", "job:43", "--"]);
     run.args(["ansible-playbook", "--inventory", &format!("{PROJECT}/inventory")]);
     run.arg(format!("{PROJECT}/project/site.yml"));
     let done = finish(run);
@@ -200,7 +230,7 @@ struct Snapshot {
     state: Option<Value>,
 }
 
-/// A `tally serve` on ports of its own, with the embedded backplane and the recipe's configuration.
+/// A `tally serve` on ports of its own, with the recipe's configuration.
 struct Gateway {
     _process: Process,
     listen: String,
@@ -208,14 +238,14 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start() -> Self {
+    fn start(more: &[&str]) -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (config, addresses) = (dir.path().join("tally.toml"), dir.path().join("addresses.json"));
         fs::write(&config, "[[channels]]\npattern = \"job:*\"\ndrop = [\"env\"]\n").unwrap();
         let mut serve = Command::new(tally_binary());
         serve.args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         serve.arg("--config").arg(&config).arg("--addresses-file").arg(&addresses);
-        serve.stdout(Stdio::null());
+        serve.args(more).stdout(Stdio::null());
         let mut process = Process::spawn(&mut serve);
         let listen = process.wait_for_addresses(&addresses).listen;
         Self { _process: process, listen, dir }
