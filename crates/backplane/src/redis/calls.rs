@@ -61,8 +61,8 @@ pub(super) async fn publish_probe(session: &Session, probe: &Probe) -> Result<Pu
 }
 
 async fn run(session: &Session, call: &Call) -> Result<Answer, PublishError> {
-    let full = || PublishError::Unavailable("too many calls are waiting for Redis already".into());
-    let _permit = session.permit(call.bytes).await.ok_or_else(full)?;
+    let unsent = |error: LinkError| PublishError::Unavailable(error.to_string());
+    let _permit = session.permit(call.bytes).await.map_err(unsent)?;
     let until = tokio::time::Instant::now() + session.redis.timeouts.command;
     let mut is_loaded = false;
     loop {
@@ -71,14 +71,14 @@ async fn run(session: &Session, call: &Call) -> Result<Answer, PublishError> {
                 let odd = || PublishError::Unknown("Redis answered what the script cannot have said".into());
                 return call.answer(&reply).ok_or_else(odd);
             }
-            Err(CommandError::Unsent(error)) => return Err(PublishError::Unavailable(error.to_string())),
+            Err(CommandError::Unsent(error)) => return Err(unsent(error)),
             Err(CommandError::Unanswered(error)) => return Err(PublishError::Unknown(error.to_string())),
             Err(CommandError::Answered(problem)) => problem,
         };
         if problem.starts_with("NOSCRIPT") && !is_loaded {
             // The script cannot have run, whatever becomes of loading it.
             let loading = session.load_script().await.map_err(CommandError::into_link_error);
-            loading.map_err(|error| PublishError::Unavailable(error.to_string()))?;
+            loading.map_err(unsent)?;
             is_loaded = true;
         } else if problem.starts_with("TRYAGAIN") && tokio::time::Instant::now() < until {
             tokio::time::sleep(TRY_AGAIN_AFTER).await;
@@ -113,7 +113,7 @@ fn not_run(session: &Session, problem: &str) -> PublishError {
 /// One read of the channel's hash. It says what is there: where the server has lost part of the channel since the
 /// hash was written, the epoch changes with the next publish call, not with a read.
 pub(super) async fn snapshot(session: &Session, channel: &ChannelName) -> Result<Option<Snapshot>, Away> {
-    let _permit = session.permit(0).await.ok_or_else(full)?;
+    let _permit = session.permit(0).await.map_err(|error| away(&error))?;
     let key = session.keys.key(channel, Key::Meta);
     let reply = read(session, "HGETALL", vec![Value::from(key.as_str())]).await?;
     let fields = reply::fields(&reply).ok_or_else(|| damaged(&key))?;
@@ -169,7 +169,7 @@ fn seq(text: &str) -> Option<Seq> {
 
 /// Each channel is a call of its own, so that they may lie on different servers; they travel together.
 pub(super) async fn audit(session: &Session, channels: &[ChannelName]) -> Result<Vec<Option<Head>>, Away> {
-    let _permit = session.permit(0).await.ok_or_else(full)?;
+    let _permit = session.permit(0).await.map_err(|error| away(&error))?;
     let mut heads = Vec::with_capacity(channels.len());
     for some in channels.chunks(AUDIT_MAX) {
         let answers = join_all(some.iter().map(|channel| head(session, channel))).await;
@@ -214,8 +214,8 @@ async fn read(
     })
 }
 
-fn full() -> Away {
-    Away("too many calls are waiting for Redis already".into())
+fn away(error: &LinkError) -> Away {
+    Away(error.to_string())
 }
 
 fn damaged(key: &str) -> Away {

@@ -245,11 +245,18 @@ fn config(redis: &Redis) -> Result<Config, String> {
         server,
         version: RespVersion::RESP3,
         username: redis.user.clone(),
-        password: redis.password.clone().map(|password| password.0),
+        password: password(redis),
         database: redis.database,
         tls: if redis.is_tls { Some(tls(redis.roots.clone())?) } else { None },
         ..Config::default()
     })
+}
+
+/// Without a password fred would leave the user out as well, and go on as the server's default user; and it cannot send
+/// an empty one. A user that needs none takes any.
+fn password(redis: &Redis) -> Option<String> {
+    let given = redis.password.clone().map(|password| password.0);
+    given.or_else(|| redis.user.is_some().then(|| "none".to_owned()))
 }
 
 /// Own roots alone, or those of the system.

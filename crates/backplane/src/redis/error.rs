@@ -49,6 +49,8 @@ pub enum LinkError {
     Deaf,
     #[error("the stream of this node was dropped")]
     NoStream,
+    #[error("too many calls are waiting for Redis already")]
+    Busy,
     #[error("Redis answers: {0}")]
     Answer(String),
 }

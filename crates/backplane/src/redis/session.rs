@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tally_protocol::ChannelName;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 
 /// Names in one `SUBSCRIBE`: more in one command would hold up what others wait for.
@@ -143,6 +143,7 @@ impl Session {
 
     /// Closes both connections: what is still on its way is not answered any more.
     pub(super) fn close(&self) {
+        self.permits.close();
         self.commands.close();
         if let Some(ears) = &self.ears {
             ears.connection.close();
@@ -150,11 +151,15 @@ impl Session {
         }
     }
 
-    /// Room for a call; waits at most as long as a command may take.
-    pub(super) async fn permit(&self, bytes: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
+    /// Room for a call; waits at most as long as a command may take, and not at all once the session has ended.
+    pub(super) async fn permit(&self, bytes: usize) -> Result<SemaphorePermit<'_>, LinkError> {
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(ON_THE_WAY_KIB_MAX);
-        let waiting = self.permits.acquire_many(kib);
-        tokio::time::timeout(self.redis.timeouts.command, waiting).await.ok()?.ok()
+        let waiting = tokio::time::timeout(self.redis.timeouts.command, self.permits.acquire_many(kib));
+        match waiting.await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(LinkError::Closed(self.redis.to_string(), "a moment ago".into())),
+            Err(_) => Err(LinkError::Busy),
+        }
     }
 
     pub(super) async fn load_script(&self) -> Result<String, CommandError> {
@@ -165,6 +170,7 @@ impl Session {
     pub(super) async fn subscribe(&self, channels: &[ChannelName]) -> Result<(), LinkError> {
         let ears = self.ears.as_ref().ok_or(LinkError::NoStream)?;
         let _changing = ears.changing.lock().await;
+        let _permit = self.permit(0).await?;
         ears.subscribed.lock().extend(channels.iter().cloned());
         let subscribed = ears.connection.subscribe(self.names(channels)).await;
         self.end_after(subscribed)
@@ -174,6 +180,7 @@ impl Session {
     pub(super) async fn unsubscribe(&self, channels: &[ChannelName], queue: &Queue) -> Result<(), LinkError> {
         let ears = self.ears.as_ref().ok_or(LinkError::NoStream)?;
         let _changing = ears.changing.lock().await;
+        let _permit = self.permit(0).await?;
         {
             let mut subscribed = ears.subscribed.lock();
             for channel in channels {

@@ -41,6 +41,11 @@ async fn passwords() {
     assert!(!format!("{wrong} {wrong:?}").contains("wrong-one"));
     assert_eq!(error(with_credentials(&server, "nobody", "right-one")).await, LinkError::WrongPassword);
     assert_eq!(server.redis().with_password("right-one").check().await, Ok(()));
+    // A user is never left out: without a password it is one that needs none, or a refusal.
+    let open = Server::start();
+    assert_eq!(error(open.redis().with_user("nobody")).await, LinkError::WrongPassword);
+    open.cli(&["ACL", "SETUSER", "free", "on", "nopass", "~*", "&*", "+@all"]);
+    assert_eq!(open.redis().with_user("free").check().await, Ok(()));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use crate::calls::{batch, by, channel, counts, event, events};
 use crate::support::{PATIENCE, Server, up};
 use std::process::Command;
+use std::time::Duration;
 use tally_backplane::{Backplane, Content, Incoming, PublishError, Refusal};
 use tally_protocol::{Class, Draft, Heard, Record, RecordHeader, SEQ_END};
 use tokio::time::timeout;
@@ -71,6 +72,36 @@ async fn the_keys_are_as_documented_and_expire() {
     // The node's own channel goes soon after it.
     let probe = server.cli(&["KEYS", "env1:{$probe:*"]);
     assert!(life(&probe) <= 60_000, "{probe}");
+}
+
+#[tokio::test]
+async fn a_producer_is_remembered_in_one_of_two_hashes_that_alternate() {
+    let server = Server::start();
+    let (node, _stream) = up(server.redis()).await;
+    let held = |n: u8| {
+        let key = format!("tally:{{a}}:producers:{n}");
+        let fields = server.cli(&["HKEYS", &key]);
+        let mut fields: Vec<_> =
+            fields.lines().filter(|field| !field.is_empty()).map(str::to_owned).collect();
+        fields.sort_unstable();
+        fields.concat()
+    };
+    let publish = async |producer: &str, number| {
+        node.publish(by(producer, number, events("a", &["k"]))).await.unwrap();
+        (held(0), held(1))
+    };
+    let is = |zero: &str, one: &str| (zero.to_owned(), one.to_owned());
+    assert_eq!(publish("p", 1).await, is("", "#p"));
+    assert_eq!(publish("q", 1).await, is("", "#pq"));
+    server.elapse(Duration::from_secs(121));
+    assert_eq!(publish("p", 2).await, is("#p", "#q"), "it moves, and is counted once");
+    server.elapse(Duration::from_secs(118));
+    assert_eq!(publish("r", 1).await, is("#pr", "#q"));
+    // The second hash began at 120 s: at 241 s the first is over, and is emptied for the third.
+    server.elapse(Duration::from_secs(2));
+    assert_eq!(publish("r", 2).await, is("#p", "#r"));
+    server.elapse(Duration::from_secs(1_000));
+    assert_eq!(publish("s", 1).await, is("", "#s"));
 }
 
 #[tokio::test]

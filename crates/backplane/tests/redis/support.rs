@@ -110,6 +110,21 @@ impl Server {
         Redis::new(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
+    /// Takes the time off every key's remaining life, and off the moments that producers' hashes name.
+    pub(crate) fn elapse(&self, by: Duration) {
+        const SCRIPT: &str = "local by = tonumber(ARGV[1])
+            for _, key in ipairs(redis.call('KEYS', '*')) do
+                if string.find(key, ':producers:%d$') then
+                    local began = redis.call('HGET', key, '#')
+                    redis.call('HSET', key, '#', string.format('%.0f', began - by))
+                end
+                local rest = redis.call('PTTL', key) - by
+                if rest > 0 then redis.call('PEXPIRE', key, string.format('%.0f', rest)) else redis.call('DEL', key) end
+            end
+            return 'done'";
+        assert_eq!(self.cli(&["EVAL", SCRIPT, "0", &by.as_millis().to_string()]), "done");
+    }
+
     /// What redis-cli prints for a command, without the last line break.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
