@@ -77,6 +77,31 @@ fn of_a_short_connection_the_busiest_goes_first() {
 }
 
 #[test]
+fn it_stays_throttled_while_the_connection_has_no_room_for_it() {
+    let limits = HubLimits { connection_max_rate: 100, ..limits() };
+    let (mut stage, conn) = Stage::with_client(limits, wish("a"));
+    stage.subscribe(conn, SubscribeChannel { max_rate: Some(60), ..wish("b") });
+    stage.snapshot("b", Some(crate::stage::snapshot("e", 0)), 0);
+    stage.pull(conn);
+    stage.record("b", "e", 1, 121, 1);
+    stage.pull(conn);
+    let (mut a, mut b) = (1, 122);
+    let mut second = |stage: &mut Stage, events: u64| {
+        stage.record("a", "e", a, 80, 1);
+        stage.record("b", "e", b, events, 1);
+        (a, b) = (a + 80, b + events);
+        stage.pass(1_000);
+        stage.pull(conn)
+    };
+    for at in 0..20 {
+        // Its own bucket is full after twelve seconds.
+        assert!(!second(&mut stage, 50).contains(&"rung b full throttled".into()), "second {at}");
+    }
+    let lines: Vec<_> = (0..5).flat_map(|_| second(&mut stage, 5)).collect();
+    assert!(lines.contains(&"rung b full throttled".into()), "{lines:?}");
+}
+
+#[test]
 fn a_gap_costs_as_much_as_one_event() {
     let (mut stage, conn) = Stage::with_client(limits(), at_rate(1));
     stage.gap("a", "e", 1, 1_000, tally_protocol::Why::Unheard);
