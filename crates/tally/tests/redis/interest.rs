@@ -142,6 +142,30 @@ async fn a_plain_publish_reaches_listeners_without_a_number() {
     .await;
 }
 
+/// Unsubscribing at once, a late one must never end a fresh subscription.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_and_goes_hears_everything_while_there() {
+    let redis = Redis::start();
+    let gateway = gateway(&redis.url(), &["--set", "grace_ms=0"]);
+    let producer = Producer::connect(&redis.url()).unwrap();
+    let publishing = tokio::spawn(async move {
+        let mut steps = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            steps.tick().await;
+            producer.publish(&name(1), event(100)).unwrap();
+        }
+    });
+    for _ in 0..30 {
+        let mut listener = Listener::attach(&gateway, "job:1").await;
+        listener.until(|update| matches!(update, Update::Events(_))).await;
+        let from = listener.ledger().cursor().get();
+        listener.read_past(from + 5).await;
+        assert!(listener.ledger().closes());
+    }
+    publishing.abort();
+    eventually("no channel is subscribed", || redis.listened().is_empty()).await;
+}
+
 /// A `tally watch`, and the frames that it prints.
 struct Watch {
     child: Child,

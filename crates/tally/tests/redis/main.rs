@@ -5,6 +5,7 @@ mod faults;
 mod independent;
 mod interest;
 mod producers;
+mod serving;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -59,11 +59,16 @@ impl Listener {
         }
     }
 
-    /// Reads until the ledger stands at this seq; whatever comes on the way is passed over.
-    pub(crate) async fn read_to(&mut self, seq: u64) {
+    /// Reads until the ledger stands at this seq or beyond.
+    pub(crate) async fn read_past(&mut self, seq: u64) {
         while self.ledger().cursor().get() < seq {
             self.next().await;
         }
+    }
+
+    /// Reads until the ledger stands at this seq; whatever comes on the way is passed over.
+    pub(crate) async fn read_to(&mut self, seq: u64) {
+        self.read_past(seq).await;
         assert_eq!(self.ledger().cursor().get(), seq);
     }
 

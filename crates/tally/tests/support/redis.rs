@@ -56,6 +56,8 @@ impl Redis {
             "",
             "--appendonly",
             "no",
+            "--unixsocket",
+            "redis.sock",
         ]);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = self.child.insert(command.spawn().expect(INSTALL));
@@ -74,6 +76,10 @@ impl Redis {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("redis.sock")
     }
 
     /// Runs one command, as a program would that knows nothing of Tally.
