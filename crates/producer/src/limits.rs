@@ -46,8 +46,8 @@ pub const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// How old an answer may be to say that nobody listens, from the beginning of its attempt. Older: nothing is known,
 /// and events are sent whole.
 pub const HEARING_AGE_MAX: Duration = Duration::from_secs(1);
-/// Spans of one channel that may wait before further ones are begun only where a batch is full. It matters where each
-/// of many state events would end a span of counts: those behind it are then sent whole, in batches.
+/// Spans of one channel that may wait for payloads to be withheld. More: events are sent whole, in batches. It matters
+/// where state events come faster than answers, for each ends its span of counts.
 pub(crate) const UNHEARD_SPANS_MAX: usize = 4;
 
 /// How long one attempt may take; a gateway holds a request for 5 s at most.
