@@ -82,3 +82,43 @@ async fn an_old_dump_is_continued_in_a_new_epoch() {
     let prev = node.snapshot(channel("a")).await.unwrap().unwrap().prev.unwrap();
     assert_eq!((prev.epoch, prev.seq.get(), third.from.get()), (new.epoch, 14, 15));
 }
+
+/// A master draws a new replication id when its first replica attaches. Nothing was lost, and nothing is: the new epoch
+/// says that the old one holds up to the head.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_first_replica_changes_the_epoch_and_loses_nothing() {
+    let master = Server::start();
+    let (node, _stream) = up(master.redis()).await;
+    let first = node.publish(by("p", 1, events("a", &["k", "k"]))).await.unwrap();
+    let replica = Server::start_with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let attached = async {
+        while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, attached).await.unwrap();
+    let second = node.publish(by("p", 2, events("a", &["k"]))).await.unwrap();
+    assert_eq!((second.from.get(), second.to.get()), (3, 3));
+    assert_ne!(second.epoch, first.epoch);
+    let snapshot = node.snapshot(channel("a")).await.unwrap().unwrap();
+    let prev = snapshot.prev.unwrap();
+    assert_eq!((prev.epoch, prev.seq.get(), snapshot.totals.get("k")), (first.epoch, 2, 3));
+    // Promoted, it goes on from what it has, producers included.
+    let copied = async {
+        while replica.cli(&["HGET", "tally:{a}:meta", "seq"]) != "3" {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, copied).await.unwrap();
+    replica.cli(&["REPLICAOF", "NO", "ONE"]);
+    let (promoted, _stream) = up(replica.redis()).await;
+    assert_eq!(
+        promoted.publish(by("p", 2, events("a", &["k"]))).await.unwrap(),
+        second,
+        "a retry is a retry"
+    );
+    let third = promoted.publish(by("p", 3, events("a", &["k"]))).await.unwrap();
+    assert_eq!(third.from.get(), 4);
+    let prev = promoted.snapshot(channel("a")).await.unwrap().unwrap().prev.unwrap();
+    assert_eq!((prev.epoch, prev.seq.get()), (second.epoch, 3));
+}

@@ -244,3 +244,17 @@ fn the_script_never_writes_a_number_in_luas_own_way() {
     // redis-cli is what these tests look with; without it they would say nothing of use.
     Command::new("redis-cli").arg("--version").output().expect("apt-get install redis-server");
 }
+
+/// Lua's stack holds no more than 8,000 values.
+#[tokio::test]
+async fn a_batch_may_have_more_kinds_than_luas_stack_holds() {
+    let server = Server::start();
+    let (node, _stream) = up(server.redis()).await;
+    let kinds: Vec<_> = (0..9_000).map(|n| format!("k{n}")).collect();
+    let sent = || batch("a", kinds.iter().map(|kind| event(kind, Class::Bulk, "1")).collect());
+    for to in [9_000, 18_000] {
+        assert_eq!(node.publish(sent()).await.unwrap().to.get(), to);
+    }
+    let totals = node.snapshot(channel("a")).await.unwrap().unwrap().totals;
+    assert_eq!((totals.len(), totals.get("k63"), totals.get("_other")), (65, 2, 2 * (9_000 - 64)));
+}
