@@ -102,6 +102,7 @@ async fn a_gateway_gets_the_channels_that_are_watched_on_it_and_no_other() {
     }
     let (sent, records) = (proxy.carried_down() - before, scale.read(&redis));
     assert!(records > 10 * published * 1_000, "{records}");
+    println!("Redis sent {sent} bytes for records of {records}");
     assert!(sent as f64 <= 1.1 * records as f64, "Redis sent {sent} bytes for records of {records}");
     for channel in [0, 10, 20, CHANNELS - 1] {
         assert_eq!(b.channel(name(channel).as_str())["seq"], published);
@@ -232,13 +233,15 @@ async fn a_page_that_is_opened_half_way_is_right_at_once() {
     assert_eq!(seen, ["ok", "ok", "progress", "skip"].repeat(5));
 }
 
-/// Scaled to what a debug build does beside other tests; the release figures are 1,000 channels at 100 events/s.
-const UNHEARD_CHANNELS: usize = 100;
+/// What a debug build does beside other tests; `TALLY_UNHEARD_CHANNELS=1000` with a release build is the real figure.
+const UNHEARD_CHANNELS: &str = "100";
 const UNHEARD_STEP: Duration = Duration::from_millis(50);
 const UNHEARD_EVENTS_PER_STEP: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
+    let channels = std::env::var("TALLY_UNHEARD_CHANNELS").unwrap_or_else(|_| UNHEARD_CHANNELS.into());
+    let channels: usize = channels.parse().unwrap();
     let redis = Redis::start();
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port).into()).await;
     let gateway = gateway(&redis.url(), &[]);
@@ -250,7 +253,7 @@ async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
     let mut published = 0;
     let mut step = async || {
         steps.tick().await;
-        for channel in 0..UNHEARD_CHANNELS {
+        for channel in 0..channels {
             for _ in 0..UNHEARD_EVENTS_PER_STEP {
                 producer.publish(&name(channel), event(1_000)).unwrap();
             }
@@ -265,8 +268,7 @@ async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
     for _ in 0..20 {
         step().await;
     }
-    let (carried, withheld) =
-        (proxy.carried_up() - before, 20 * UNHEARD_EVENTS_PER_STEP * UNHEARD_CHANNELS * 1_000);
+    let (carried, withheld) = (proxy.carried_up() - before, 20 * UNHEARD_EVENTS_PER_STEP * channels * 1_000);
     assert!(carried < withheld as u64 / 10, "{carried} bytes went to Redis for {withheld} of payload");
 
     let mut listener = Listener::ask_for(&gateway.url(), Subscription::new(&name(0)).max_rate(10_000));
@@ -284,6 +286,7 @@ async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
             },
         }
     }
+    println!("{carried} bytes went to Redis in place of {withheld} of payload");
     println!("the first event in full came {first_full:?} after the attach");
     for _ in 0..10 {
         step().await;
@@ -295,7 +298,7 @@ async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
     let whys: Vec<_> = listener.ledger().counted().keys().map(|why| why.as_str()).collect();
     assert!(whys.is_empty() || whys == ["unheard"], "{whys:?}");
     assert!(listener.ledger().full().sum() >= 50, "{:?}", listener.ledger());
-    for channel in 0..UNHEARD_CHANNELS {
+    for channel in 0..channels {
         let broker = gateway.channel(name(channel).as_str());
         assert_eq!((&broker["seq"], &broker["totals"]["line"]), (&published.into(), &published.into()));
     }
