@@ -170,6 +170,30 @@ fn a_summary_serves_the_longest_waiting_first_within_its_bytes() {
 }
 
 #[test]
+fn a_summary_of_many_channels_is_as_long_as_it_may_be_and_no_longer() {
+    let mut stage = Stage::new(HubLimits::default());
+    let conn = stage.connect();
+    for i in 0..400 {
+        let name = format!("{i:0>195}");
+        stage.subscribe(conn, SubscribeChannel { rung: Rung::Summary, ..wish(&name) });
+        stage.snapshot(&name, Some(snapshot("e", 0)), 0);
+    }
+    stage.pull(conn);
+    for i in 0..400 {
+        stage.kinds(&format!("{i:0>195}"), "e", 1, 0..30);
+    }
+    stage.pass(5_000);
+    let now = stage.time();
+    let mut sizes = vec![];
+    while let Some(tally_fanout::Output::Summary(frame)) = stage.hub.poll_output(now, conn) {
+        sizes.push(tally_protocol::ServerFrame::Summary(*frame).encode().len());
+    }
+    assert!(sizes.iter().all(|size| *size <= tally_protocol::SUMMARY_BYTES_MAX), "{sizes:?}");
+    // Each channel is reckoned with numbers of sixteen digits, which it could have.
+    assert!(sizes.len() <= 7 && sizes[0] > 24_000, "{sizes:?}");
+}
+
+#[test]
 fn a_cursor_that_fell_out_of_the_log_jumps_to_the_head() {
     let limits = HubLimits { log_events_max: 2, ..HubLimits::default() };
     let (mut stage, conn) = Stage::with_client(limits, wish("a"));

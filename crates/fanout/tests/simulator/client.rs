@@ -184,7 +184,7 @@ impl Client {
         let head = on.shell.hub.head(&channel).and_then(|(epoch, _)| epoch);
         let Some(seq) = frame.seq else {
             // Only where a reset was due does the hub not know the old numbering any more.
-            return if head == ledger.epoch() {
+            return if head.is_some() && head == ledger.epoch() {
                 Err("unsubscribed without the cursor".into())
             } else {
                 Ok(())
