@@ -233,14 +233,14 @@ async fn a_page_that_is_opened_half_way_is_right_at_once() {
     assert_eq!(seen, ["ok", "ok", "progress", "skip"].repeat(5));
 }
 
-/// What a debug build does beside other tests; `TALLY_UNHEARD_CHANNELS=1000` with a release build is the real figure.
+/// What a debug build does beside other tests; `UNHEARD_CHANNELS=1000` with a release build is the real figure.
 const UNHEARD_CHANNELS: &str = "100";
 const UNHEARD_STEP: Duration = Duration::from_millis(50);
 const UNHEARD_EVENTS_PER_STEP: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_hears_is_counted_and_whoever_comes_gets_it_in_full() {
-    let channels = std::env::var("TALLY_UNHEARD_CHANNELS").unwrap_or_else(|_| UNHEARD_CHANNELS.into());
+    let channels = std::env::var("UNHEARD_CHANNELS").unwrap_or_else(|_| UNHEARD_CHANNELS.into());
     let channels: usize = channels.parse().unwrap();
     let redis = Redis::start();
     let proxy = Proxy::start(([127, 0, 0, 1], redis.port).into()).await;
