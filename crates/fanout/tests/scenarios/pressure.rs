@@ -209,6 +209,22 @@ fn a_cursor_that_fell_out_of_the_log_jumps_to_the_head() {
 }
 
 #[test]
+fn what_ended_long_ago_is_not_the_reason_of_a_jump() {
+    let limits = HubLimits { log_events_max: 2, ..HubLimits::default() };
+    let (mut stage, conn) = Stage::with_client(limits, SubscribeChannel { max_rate: Some(10), ..wish("a") });
+    stage.record("a", "e", 1, 21, 1);
+    stage.pull(conn);
+    stage.pass(250);
+    stage.pull(conn);
+    stage.pass(10_000);
+    assert_eq!(stage.pull(conn), ["rung a full throttled"]);
+    for at in 22..=25 {
+        stage.record("a", "e", at, 1, 1);
+    }
+    assert_eq!(stage.pull(conn), ["counts a e 25 backpressure"]);
+}
+
+#[test]
 fn a_gap_weighs_its_totals_and_its_state() {
     let limits = HubLimits { log_bytes_max: 4_096 + 4_096 + 5, ..HubLimits::default() };
     let (mut stage, _) = Stage::with_client(limits, wish("a"));
@@ -222,7 +238,7 @@ fn a_gap_weighs_its_totals_and_its_state() {
 
 #[test]
 fn the_coldest_channel_loses_all_but_its_newest_record() {
-    let limits = HubLimits { hub_log_bytes_max: 5_000, ..HubLimits::default() };
+    let limits = HubLimits { hub_log_bytes_max: 6 * (602 + 160 + 64), ..HubLimits::default() };
     let mut stage = Stage::new(limits);
     let conn = stage.connect();
     for name in ["a", "b"] {
@@ -234,7 +250,10 @@ fn the_coldest_channel_loses_all_but_its_newest_record() {
             stage.record(name, "e", at, 1, 600);
         }
     }
+    let sizes = |stage: &Stage| -> Vec<usize> {
+        stage.hub.audit().channels.iter().map(|one| one.log_entries).collect()
+    };
+    assert_eq!(sizes(&stage), [3, 3], "as much as the limit is within it");
     stage.record("b", "e", 4, 1, 600);
-    let sizes: Vec<_> = stage.hub.audit().channels.iter().map(|one| one.log_entries).collect();
-    assert_eq!(sizes, [1, 4]);
+    assert_eq!(sizes(&stage), [1, 4]);
 }

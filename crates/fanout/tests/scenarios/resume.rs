@@ -80,6 +80,16 @@ fn a_replay_is_the_newest_thousand_events_after_one_counts_frame() {
 }
 
 #[test]
+fn what_lies_before_a_hubs_first_snapshot_is_a_replay() {
+    let mut stage = Stage::new(HubLimits::default());
+    let conn = stage.connect();
+    stage.subscribe(conn, after("a", "e", 5));
+    stage.snapshot("a", Some(snapshot("e", 12)), 0);
+    assert_eq!(stage.pull(conn), ["resumed a e 5", "counts a e 12 replay"]);
+    assert_eq!(stage.hub.counters().gaps, [0; 6]);
+}
+
+#[test]
 fn a_replay_that_a_lower_rung_cuts_short_leaves_no_hole() {
     let mut stage = stage();
     let conn = stage.connect();
