@@ -163,6 +163,12 @@ fn they_come_no_faster_than_the_granted_rate_and_charge_no_event() {
     }
     let got = stage.pull(conn);
     assert_eq!((got.len(), got[0].as_str()), (5, "1+90"));
+    stage.ask(conn, r#"{"type":"rung","channel":"a","rung":"full","max_rate":20}"#);
+    stage.now = stage.now + Duration::from_secs(1);
+    for _ in 0..100 {
+        stage.publish("1");
+    }
+    assert_eq!(stage.pull(conn).len(), 20, "another rate holds for them as well");
     let sub = *stage.hub.conns[conn.index].subscriptions.values().next().unwrap();
     assert!(stage.hub.subs[sub].bucket.is_full());
     assert_eq!(stage.hub.subs[sub].cursor, Seq::ZERO);
