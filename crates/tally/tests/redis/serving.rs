@@ -1,7 +1,7 @@
 //! What `tally serve` says of its Redis, and what it never says.
 
 use crate::eventually;
-use crate::support::redis::Redis;
+use crate::support::redis::{Connection, Redis};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -81,11 +81,14 @@ async fn a_wrong_password_is_said_once_in_a_sentence() {
     let serve =
         Serve::start(&["--redis", &url], &[("TALLY_REDIS_PASSWORD", "wrong-guess"), ("TALLY_LOG", "info")]);
     serve.until_said("Redis refuses the user or the password").await;
-    // Meanwhile it has tried again, and again.
-    let mut attempts = 0;
-    eventually("it tries again", || {
-        attempts += 1;
-        attempts > 50
+    let mut connection = Connection::open(redis.port);
+    connection.send(&["AUTH", SECRET]);
+    connection.read();
+    eventually("it tries again, and again", || {
+        connection.send(&["INFO", "errorstats"]);
+        let errors = connection.read().text();
+        let refused = errors.lines().find_map(|line| line.strip_prefix("errorstat_WRONGPASS:count="));
+        refused.is_some_and(|refused| refused.parse::<u32>().unwrap() >= 5)
     })
     .await;
     let said = serve.said();
