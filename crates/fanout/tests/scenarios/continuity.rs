@@ -204,6 +204,31 @@ fn a_take_back_to_where_the_log_knows_nothing_is_one_jump() {
 }
 
 #[test]
+fn any_other_prev_is_a_reset() {
+    for (of, at, prev, prev_seq) in [("g", 12, "f", 11), ("f", 3, "e", 5)] {
+        let (mut stage, conn) = stage();
+        let newest = stage.requests().len() as u64;
+        stage.snapshot("a", Some(under(of, at, prev, prev_seq)), newest);
+        stage.requests();
+        stage.snapshot("a", Some(under(of, at, prev, prev_seq)), newest + 1);
+        assert_eq!(stage.pull(conn), [format!("reset a {of} {at}")]);
+    }
+}
+
+#[test]
+fn a_failover_to_nothing_at_all_is_nothing_to_tell() {
+    let mut stage = Stage::new(HubLimits::default());
+    let conn = stage.connect();
+    stage.subscribe(conn, wish("a"));
+    stage.snapshot("a", None, 0);
+    stage.pull(conn);
+    stage.snapshot("a", Some(under("f", 0, "e", 0)), 0);
+    assert!(stage.pull(conn).is_empty());
+    stage.record("a", "f", 1, 1, 1);
+    assert_eq!(stage.pull(conn), ["events a f 1-1"]);
+}
+
+#[test]
 fn a_replay_across_epochs_says_the_epoch_of_each_part() {
     let (mut stage, _) = stage();
     stage.snapshot("a", Some(under("f", 12, "e", 10)), 0);

@@ -226,7 +226,7 @@ fn what_ended_long_ago_is_not_the_reason_of_a_jump() {
 
 #[test]
 fn a_gap_weighs_its_totals_and_its_state() {
-    let limits = HubLimits { log_bytes_max: 4_096 + 4_096 + 5, ..HubLimits::default() };
+    let limits = HubLimits { log_bytes_max: 4_096 + 4_096, ..HubLimits::default() };
     let (mut stage, _) = Stage::with_client(limits, wish("a"));
     stage.gap("a", "e", 1, 1, tally_protocol::Why::Unheard);
     stage.gap("a", "e", 2, 1, tally_protocol::Why::Unheard);
