@@ -6,6 +6,7 @@
 
 mod attach;
 mod audit;
+mod backlog;
 mod clock;
 mod deliver;
 mod evict;
@@ -23,6 +24,7 @@ use crate::slab::Slab;
 use crate::subscription::Subscription;
 use crate::time::Time;
 pub use audit::{Audit, ChannelAudit};
+pub use backlog::Backlog;
 use clock::Timer;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use tally_protocol::{ChannelName, FrameError, Rung, TickMs, UnixMs, UpstreamStatus};

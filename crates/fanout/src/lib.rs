@@ -24,7 +24,7 @@ mod subscription;
 mod throttle;
 mod time;
 
-pub use hub::{Audit, ChannelAudit, Hub};
+pub use hub::{Audit, Backlog, ChannelAudit, Hub};
 pub use limits::HubLimits;
 pub use output::{Counters, HubStats, Output, Request};
 pub use session::ConnId;

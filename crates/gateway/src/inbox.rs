@@ -3,7 +3,7 @@
 use crate::limits::INBOX_ENTRY_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tally_fanout::{ChannelRecord, Shared};
+use tally_fanout::{Backlog, ChannelRecord, Shared};
 use tally_protocol::{Body, ChannelName, Snapshot, UnixMs, Unnumbered, UpstreamStatus};
 use tokio::sync::mpsc;
 
@@ -26,6 +26,13 @@ pub(crate) enum Arrival {
         status: UpstreamStatus,
         since: UnixMs,
     },
+    /// Shard `to` begins to listen to the channel: give it what this one's log holds.
+    HandOver {
+        channel: ChannelName,
+        to: usize,
+    },
+    /// What another shard knows of a channel, in place of a snapshot.
+    Backlog(Box<Backlog>),
 }
 
 impl Arrival {
@@ -44,7 +51,9 @@ impl Arrival {
             Self::Unnumbered { frame, .. } => {
                 frame.value().events.iter().map(|event| event.len() as u64).sum()
             }
-            Self::Upstream { .. } => 0,
+            Self::Upstream { .. } | Self::HandOver { .. } => 0,
+            // Shares its records with the log that they come from.
+            Self::Backlog(_) => 0,
         };
         data + INBOX_ENTRY_BYTES
     }

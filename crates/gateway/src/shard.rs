@@ -15,7 +15,7 @@ use crate::frames;
 use crate::http::App;
 use crate::inbox::Arrival;
 use crate::interest::Interest;
-use crate::interest::reconcile::Commands;
+use crate::interest::reconcile::{Command, Commands};
 use crate::limits::{Limits, RETRY_AFTER_MS};
 use crate::metrics::{Form, Metrics, ShardReport};
 use std::cell::{Cell, RefCell};
@@ -166,6 +166,11 @@ impl Shard {
             }
             Arrival::Unnumbered { number, frame } => hub.handle_unnumbered(now, number, &frame),
             Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
+            Arrival::HandOver { channel, to } => {
+                let backlog = hub.backlog(&channel).map(Box::new);
+                self.commands.send(Command::HandedOver { to, channel, backlog });
+            }
+            Arrival::Backlog(backlog) => hub.handle_backlog(now, *backlog),
         }
     }
 

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tally_backplane::{Away, Backplane, BoxFuture, Head};
+use tally_fanout::Backlog;
 use tally_protocol::{ChannelName, Snapshot, UpstreamStatus};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,12 @@ use tokio::sync::mpsc;
 pub(crate) enum Command {
     /// A shard has its first listener of the channel, and stands in the table.
     Watch(usize, ChannelName),
+    /// What one shard has of a channel that another one begins to listen to.
+    HandedOver {
+        to: usize,
+        channel: ChannelName,
+        backlog: Option<Box<Backlog>>,
+    },
     /// The last shard is gone from the table.
     Unwatch(ChannelName),
     /// These shards miss something.
@@ -40,7 +47,7 @@ pub(crate) struct Commands(mpsc::UnboundedSender<Command>);
 
 impl Commands {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Command>) {
-        // bounded: one watch or unwatch per channel, shard and grace period; one reread per channel and shard until
+        // bounded: one watch or unwatch per channel, shard and grace period; one hand-over per watch; one reread per channel and shard until
         // its read begins; one per audited channel and look; link changes are few.
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), receiver)
@@ -137,9 +144,15 @@ impl Reconcile {
         match command {
             Command::Watch(shard, channel) => {
                 if self.applied.contains(&channel) {
-                    self.reads.request(&channel, Wants::one(shard, 0));
+                    self.hand_over(shard, &channel);
                 } else {
                     self.subscribe.entry(channel).or_default().add(Wants::one(shard, 0));
+                }
+            }
+            Command::HandedOver { to, channel, backlog } => {
+                let put = backlog.map(|backlog| self.inboxes[to].put(Arrival::Backlog(backlog)));
+                if !matches!(put, Some(Ok(()))) {
+                    self.reads.request(&channel, Wants::one(to, 0));
                 }
             }
             Command::Unwatch(channel) => {
@@ -164,6 +177,18 @@ impl Reconcile {
             }
         }
         self.metrics.interest_channels.set(self.interest.len() as f64);
+    }
+
+    /// A shard that has the channel is asked for what it knows; the broker, where there is none.
+    fn hand_over(&mut self, to: usize, channel: &ChannelName) {
+        let from = self.interest.shards(channel).iter().find(|shard| *shard != to);
+        let asked = from.map(|from| {
+            let arrival = Arrival::HandOver { channel: channel.clone(), to };
+            self.inboxes[from].put(arrival)
+        });
+        if !matches!(asked, Some(Ok(()))) {
+            self.reads.request(channel, Wants::one(to, 0));
+        }
     }
 
     fn handle_up(&mut self) {

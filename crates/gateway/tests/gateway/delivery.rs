@@ -206,3 +206,34 @@ async fn keys_are_dropped_by_channel() {
     assert_eq!(frame.events[0].kind.as_str(), "starting");
     ledger.handle_events(&frame).unwrap();
 }
+
+/// Each shard has a log of its own; who comes to another shard still gets what the gateway holds.
+#[tokio::test]
+async fn the_newest_events_are_there_on_every_shard() {
+    const LATE: usize = 8;
+    let gateway = start(|config| config.shards = 4).await;
+    let addr = gateway.listen_addr();
+    let mut holder = Client::connect(addr).await;
+    let mut held = holder.subscribe("job:1", r#","max_rate":10000"#).await;
+    let mut published = 0;
+    let mut late = Vec::new();
+    for n in 0..LATE + 4 {
+        for _ in 0..5 {
+            assert_eq!(post(addr, "job:1", "[1,2,3]").await.status, 200);
+            published += 3;
+        }
+        holder.read_to(&mut held, published).await;
+        if n >= 4 {
+            let mut client = Client::connect(addr).await;
+            let ledger = client.subscribe("job:1", r#","max_rate":10000,"last":20"#).await;
+            assert_eq!(ledger.attached_seq().get(), published - 21, "before the record that holds the 20th");
+            late.push((client, ledger));
+        }
+    }
+    for (mut client, mut ledger) in late {
+        client.read_to(&mut ledger, published).await;
+        assert!(ledger.closes());
+        assert_eq!(ledger.full().sum(), published - ledger.attached_seq().get(), "everything came in full");
+        assert_eq!(ledger.totals(), held.totals());
+    }
+}

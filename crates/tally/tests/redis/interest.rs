@@ -203,8 +203,7 @@ impl Drop for Watch {
 #[tokio::test]
 async fn a_page_that_is_opened_half_way_is_right_at_once() {
     let redis = Redis::start();
-    // One shard: what a gateway still holds is what the shard holds that a connection comes to.
-    let (a, b) = (gateway(&redis.url(), &[]), gateway(&redis.url(), &["--shards", "1"]));
+    let (a, b) = (gateway(&redis.url(), &[]), gateway(&redis.url(), &["--shards", "3"]));
     let mut holder = Listener::attach(&b, "job:1").await;
     for n in 0..10 {
         let state = format!("{{\"kind\":\"progress\",\"class\":\"state\",\"data\":{n}}}");

@@ -79,6 +79,8 @@ impl Bench {
                 Arrival::Snapshot { channel, .. } => format!("snapshot {channel}"),
                 Arrival::Upstream { status, .. } => format!("{status:?}"),
                 Arrival::Unnumbered { .. } => "unnumbered".into(),
+                Arrival::HandOver { channel, to } => format!("hand {channel} over to {to}"),
+                Arrival::Backlog(_) => "backlog".into(),
             }));
         }
         words
@@ -86,12 +88,16 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn the_first_shard_subscribes_and_the_second_only_reads() {
+async fn the_first_shard_subscribes_and_the_second_asks_it() {
     let mut bench = start(2);
     bench.watch(0, "a");
     assert_eq!(bench.arrivals(0, 1).await, ["snapshot a"]);
     assert_eq!(bench.broker.calls(), ["subscribe a", "snapshot a"]);
     bench.watch(1, "a");
+    assert_eq!(bench.arrivals(0, 1).await, ["hand a over to 1"]);
+    // It knows nothing that would do: then the broker is asked.
+    let channel = ChannelName::new("a").unwrap();
+    bench.commands.send(Command::HandedOver { to: 1, channel, backlog: None });
     assert_eq!(bench.arrivals(1, 1).await, ["snapshot a"]);
     assert_eq!(bench.broker.calls(), ["snapshot a"]);
 }
