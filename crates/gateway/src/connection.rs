@@ -6,6 +6,7 @@
 
 mod bucket;
 mod session;
+mod silence;
 mod wire;
 mod writer;
 
@@ -14,6 +15,7 @@ pub(crate) use writer::{Writer, Written};
 
 use crate::limits::Limits;
 use bucket::Bucket;
+use silence::Silence;
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub(crate) struct Conn {
     clock: crate::clock::Clock,
     received_at: Cell<Time>,
     sent_at: Cell<Time>,
+    /// When a frame was last put out. Pings are none: a page in a browser does not see them.
+    told_at: Cell<Time>,
     pinged_at: Cell<Time>,
     /// The client's errors, with forgiveness.
     errors: RefCell<Bucket>,
@@ -71,6 +75,7 @@ impl Conn {
             clock,
             received_at: Cell::new(now),
             sent_at: Cell::new(now),
+            told_at: Cell::new(now),
             pinged_at: Cell::new(now),
             errors: RefCell::new(Bucket::new(limits.errors_max, Duration::from_secs(10), now)),
             error_id: Cell::new(None),
@@ -131,19 +136,22 @@ impl Conn {
 
     /// What this connection needs now, by how long it was silent in either direction.
     pub(crate) fn due(&self, now: Time, limits: &Limits) -> Due {
-        let heartbeat = Duration::from_millis(limits.heartbeat_ms);
-        let (received, sent) = (now.since(self.received_at.get()), now.since(self.sent_at.get()));
-        if received.min(sent) >= Duration::from_millis(limits.silent_ms) {
-            return Due::Silent;
-        }
-        if sent >= heartbeat {
-            return Due::Heartbeat;
-        }
-        if received.min(now.since(self.pinged_at.get())) >= heartbeat {
+        let silence = Silence {
+            received: now.since(self.received_at.get()),
+            sent: now.since(self.sent_at.get()),
+            told: now.since(self.told_at.get()),
+            pinged: now.since(self.pinged_at.get()),
+        };
+        let due = silence.due(limits);
+        if due == Due::Ping {
             self.pinged_at.set(now);
-            return Due::Ping;
         }
-        Due::Nothing
+        due
+    }
+
+    /// A frame is put out.
+    pub(crate) fn note_told(&self, now: Time) {
+        self.told_at.set(now);
     }
 
     fn note_received(&self, bytes: usize) {

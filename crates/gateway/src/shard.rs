@@ -199,6 +199,7 @@ impl Shard {
                 Due::Heartbeat => {
                     let frame = frames::server(&Heartbeat { at: crate::clock::unix_ms() }.into());
                     conn.writer.borrow_mut().push(frame, Form::Control);
+                    conn.note_told(now);
                     self.write(id, &conn);
                 }
                 Due::Ping => {

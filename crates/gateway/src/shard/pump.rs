@@ -75,6 +75,7 @@ impl Shard {
         if conn.ending() == Ending::None {
             while conn.writer.borrow().has_room() {
                 let Some(output) = state.hub.poll_output(now, id) else { break };
+                conn.note_told(now);
                 self.push(state, conn, output);
             }
         }
