@@ -45,6 +45,11 @@ impl SlowLink {
         self.rate.store(rate, Ordering::Relaxed);
     }
 
+    /// The count of [`SlowLink::carried`], for who listens through it.
+    pub(crate) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.carried)
+    }
+
     /// Bytes carried towards the client so far.
     pub(crate) fn carried(&self) -> u64 {
         self.carried.load(Ordering::Relaxed)
