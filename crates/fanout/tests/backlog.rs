@@ -82,7 +82,7 @@ fn a_hub_begins_where_another_one_is() {
 }
 
 #[test]
-fn what_comes_too_late_is_left_alone() {
+fn what_comes_late_is_a_snapshot() {
     let first = holder();
     let backlog = first.backlog(&channel()).unwrap();
     let mut second = Hub::new(HubLimits::default());
@@ -91,9 +91,15 @@ fn what_comes_too_late_is_left_alone() {
     let conn = subscribe(&mut second, None);
     second.handle_snapshot(NOW, &channel(), None, 0);
     second.handle_record(NOW, &record(1));
-    second.handle_backlog(NOW, backlog);
     second.handle_record(NOW, &record(3));
     assert_eq!(outputs(&mut second, conn), (Some(4), vec![]));
+    // It is ahead: what lies between is a gap, exact by kind. A second time it is known.
+    second.handle_backlog(NOW, backlog.clone());
+    second.handle_backlog(NOW, backlog);
+    let Some(Output::Counts(frame)) = second.poll_output(NOW, conn) else { panic!("counts") };
+    assert_eq!((frame.value().seq.get(), frame.value().totals.get("ok")), (10, 5));
+    second.handle_record(NOW, &record(11));
+    assert_eq!(outputs(&mut second, conn), (None, vec![(11, 12)]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::limits::INBOX_ENTRY_BYTES;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tally_backplane::Head;
 use tally_fanout::{Backlog, ChannelRecord, Shared};
 use tally_protocol::{Body, ChannelName, Snapshot, UnixMs, Unnumbered, UpstreamStatus};
 use tokio::sync::mpsc;
@@ -26,10 +27,11 @@ pub(crate) enum Arrival {
         status: UpstreamStatus,
         since: UnixMs,
     },
-    /// Shard `to` begins to listen to the channel: give it what this one's log holds.
+    /// Shard `to` begins to listen to the channel, which has come as far as `head`: give it what this one's log holds.
     HandOver {
         channel: ChannelName,
         to: usize,
+        head: Option<Head>,
     },
     /// What another shard knows of a channel, in place of a snapshot.
     Backlog(Box<Backlog>),

@@ -100,6 +100,11 @@ impl Interest {
         self.channels.get(channel).map_or_else(ShardSet::default, |entry| entry.shards)
     }
 
+    /// The furthest position of a channel that came.
+    pub(crate) fn head(&self, channel: &ChannelName) -> Option<Head> {
+        self.channels.get(channel)?.head.clone()
+    }
+
     pub(crate) fn contains(&self, channel: &ChannelName) -> bool {
         self.channels.contains_key(channel)
     }

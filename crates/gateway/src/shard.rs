@@ -166,9 +166,9 @@ impl Shard {
             }
             Arrival::Unnumbered { number, frame } => hub.handle_unnumbered(now, number, &frame),
             Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
-            Arrival::HandOver { channel, to } => {
+            Arrival::HandOver { channel, to, head } => {
                 let backlog = hub.backlog(&channel).map(Box::new);
-                self.commands.send(Command::HandedOver { to, channel, backlog });
+                self.commands.send(Command::HandedOver { to, channel, head, backlog });
             }
             Arrival::Backlog(backlog) => hub.handle_backlog(now, *backlog),
         }

@@ -2,8 +2,8 @@
 //!
 //! Each hub has its own log, and a client may come to any. The hub that has the channel hands over its position and
 //! the newest records before it, so `last` and `after` work on every shard, and the broker is not asked again. It is
-//! exact because records go to both hubs from before the first one is asked: what it does not have yet, the other
-//! one gets by itself.
+//! exact as far as records go to both hubs from before the first one is asked: what it does not have yet, the other one
+//! gets by itself. Whether it had everything before that is for the shell to see, by [`Backlog::position`].
 
 use super::Hub;
 use crate::log::{Body, Entry};
@@ -21,6 +21,14 @@ pub struct Backlog {
     records: Vec<Arc<Shared<ChannelRecord>>>,
     /// The newest state event before them.
     state_before: Option<State>,
+}
+
+impl Backlog {
+    /// Where the hub that handed it over stood.
+    #[must_use]
+    pub fn position(&self) -> &Snapshot {
+        &self.position
+    }
 }
 
 impl Hub {
@@ -50,23 +58,21 @@ impl Hub {
     }
 
     /// What another hub has of a channel that this one has just begun to listen to: it stands for the first
-    /// snapshot. Later, or for a channel that nobody listens to, it is left alone.
-    ///
-    /// Every record that the other hub took after it was asked must come to this one too, before or after this.
+    /// snapshot, and later for one more, without its records. For a channel that nobody listens to it is left alone.
     pub fn handle_backlog(&mut self, now: Time, backlog: Backlog) {
         let Some(channel) = self.names.get(&backlog.channel).copied() else { return };
-        if self.channels[channel].ready {
-            return;
-        }
         let Backlog { channel: name, position, records, state_before } = backlog;
         let held = &mut self.channels[channel];
-        held.state_before_log = state_before;
-        let before = held.log.bytes();
-        for record in &records {
-            held.log.push(Entry::record(record, now));
+        if !held.ready {
+            held.state_before_log = state_before;
+            let before = held.log.bytes();
+            for record in &records {
+                held.log.push(Entry::record(record, now));
+            }
+            self.log_bytes += held.log.bytes() - before;
+            self.evict(channel);
         }
-        self.log_bytes += held.log.bytes() - before;
-        self.evict(channel);
+        // A backlog of an earlier life of the channel may have come first; this one is then what is missing.
         self.handle_snapshot(now, &name, Some(position), 0);
     }
 }

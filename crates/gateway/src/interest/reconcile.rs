@@ -29,6 +29,7 @@ pub(crate) enum Command {
     HandedOver {
         to: usize,
         channel: ChannelName,
+        head: Option<Head>,
         backlog: Option<Box<Backlog>>,
     },
     /// The last shard is gone from the table.
@@ -149,11 +150,8 @@ impl Reconcile {
                     self.subscribe.entry(channel).or_default().add(Wants::one(shard, 0));
                 }
             }
-            Command::HandedOver { to, channel, backlog } => {
-                let put = backlog.map(|backlog| self.inboxes[to].put(Arrival::Backlog(backlog)));
-                if !matches!(put, Some(Ok(()))) {
-                    self.reads.request(&channel, Wants::one(to, 0));
-                }
+            Command::HandedOver { to, channel, head, backlog } => {
+                self.handle_backlog(to, &channel, head, backlog);
             }
             Command::Unwatch(channel) => {
                 self.subscribe.remove(&channel);
@@ -183,10 +181,31 @@ impl Reconcile {
     fn hand_over(&mut self, to: usize, channel: &ChannelName) {
         let from = self.interest.shards(channel).iter().find(|shard| *shard != to);
         let asked = from.map(|from| {
-            let arrival = Arrival::HandOver { channel: channel.clone(), to };
+            let head = self.interest.head(channel);
+            let arrival = Arrival::HandOver { channel: channel.clone(), to, head };
             self.inboxes[from].put(arrival)
         });
         if !matches!(asked, Some(Ok(()))) {
+            self.reads.request(channel, Wants::one(to, 0));
+        }
+    }
+
+    /// The backlog has everything if it reaches as far as the channel had come when it was asked for: what came later
+    /// went to the asking shard as well, which stood in the table by then. Else (an inbox was full, or a record was
+    /// just on its way) the broker is asked too.
+    fn handle_backlog(
+        &mut self,
+        to: usize,
+        channel: &ChannelName,
+        head: Option<Head>,
+        backlog: Option<Box<Backlog>>,
+    ) {
+        let reaches = backlog.as_ref().is_some_and(|backlog| {
+            let position = backlog.position();
+            head.is_none_or(|head| head.epoch == position.epoch && head.seq <= position.seq)
+        });
+        let put = backlog.map(|backlog| self.inboxes[to].put(Arrival::Backlog(backlog)));
+        if !reaches || !matches!(put, Some(Ok(()))) {
             self.reads.request(channel, Wants::one(to, 0));
         }
     }

@@ -4,7 +4,8 @@ use super::*;
 use crate::inbox::{InboxReader, inbox};
 use std::sync::Mutex;
 use tally_backplane::{Publish, PublishError};
-use tally_protocol::{Epoch, Published, Seq, Totals};
+use tally_fanout::{Hub, HubLimits, Time};
+use tally_protocol::{ClientFrame, Epoch, Published, Seq, SubscribeChannel, SubscribeRequest, Totals};
 
 #[derive(Default)]
 struct Broker(Mutex<Vec<String>>);
@@ -79,7 +80,7 @@ impl Bench {
                 Arrival::Snapshot { channel, .. } => format!("snapshot {channel}"),
                 Arrival::Upstream { status, .. } => format!("{status:?}"),
                 Arrival::Unnumbered { .. } => "unnumbered".into(),
-                Arrival::HandOver { channel, to } => format!("hand {channel} over to {to}"),
+                Arrival::HandOver { channel, to, .. } => format!("hand {channel} over to {to}"),
                 Arrival::Backlog(_) => "backlog".into(),
             }));
         }
@@ -97,8 +98,45 @@ async fn the_first_shard_subscribes_and_the_second_asks_it() {
     assert_eq!(bench.arrivals(0, 1).await, ["hand a over to 1"]);
     // It knows nothing that would do: then the broker is asked.
     let channel = ChannelName::new("a").unwrap();
-    bench.commands.send(Command::HandedOver { to: 1, channel, backlog: None });
+    bench.commands.send(Command::HandedOver { to: 1, channel, head: None, backlog: None });
     assert_eq!(bench.arrivals(1, 1).await, ["snapshot a"]);
+    assert_eq!(bench.broker.calls(), ["snapshot a"]);
+}
+
+/// What a shard knows that has come as far as `seq`.
+fn backlog(seq: u64) -> Box<Backlog> {
+    let (channel, kind) = (ChannelName::new("a").unwrap(), "ok".parse().unwrap());
+    let mut hub = Hub::new(HubLimits::default());
+    let conn = hub.handle_connect(Time::default());
+    let request = SubscribeRequest { id: 1, channels: vec![SubscribeChannel::new(&channel)] };
+    hub.handle_frame(Time::default(), conn, ClientFrame::Subscribe(request));
+    let (epoch, seq) = (Epoch::new("e").unwrap(), Seq::new(seq).unwrap());
+    let totals = [(&kind, seq.get())].into_iter().collect();
+    let snapshot = Snapshot { epoch, prev: None, seq, totals, state: None };
+    hub.handle_snapshot(Time::default(), &channel, Some(snapshot), 0);
+    Box::new(hub.backlog(&channel).unwrap())
+}
+
+/// A record may be noted and still be on its way to the shard that is asked, or have found its inbox full.
+#[tokio::test]
+async fn a_backlog_that_misses_something_is_followed_by_a_snapshot() {
+    let mut bench = start(2);
+    let channel = ChannelName::new("a").unwrap();
+    let head = |seq| Some(Head { epoch: Epoch::new("e").unwrap(), seq: Seq::new(seq).unwrap() });
+    bench.watch(0, "a");
+    assert_eq!(bench.arrivals(0, 1).await, ["snapshot a"]);
+    bench.interest.note_record(&channel, &Epoch::new("e").unwrap(), Seq::new(7).unwrap());
+    bench.watch(1, "a");
+    let asked = bench.readers[0].take(1).await.remove(0);
+    let Arrival::HandOver { head: told, .. } = asked else { panic!("{asked:?}") };
+    assert_eq!(told, head(7), "as far as the channel had come");
+    bench.broker.calls();
+    for (seq, wanted) in [(7, vec![]), (6, vec!["snapshot a"])] {
+        let (channel, backlog) = (channel.clone(), Some(backlog(seq)));
+        bench.commands.send(Command::HandedOver { to: 1, channel, head: head(7), backlog });
+        assert_eq!(bench.arrivals(1, 1).await, ["backlog"]);
+        assert_eq!(bench.arrivals(1, wanted.len()).await, wanted);
+    }
     assert_eq!(bench.broker.calls(), ["snapshot a"]);
 }
 
