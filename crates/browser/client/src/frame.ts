@@ -1,0 +1,197 @@
+//! The frames of the wire as they are after reading: totals are Maps, optional fields are null where they were absent.
+
+import type { Rung, TickMs, Why } from "./names.js";
+import type { Totals } from "./totals.js";
+
+/** One event. Its seq is that of its place in the frame. */
+export interface TallyEvent {
+  /** As tallied; `_other` where it was folded. */
+  readonly kind: string;
+  /** The kind as sent, where it was folded. */
+  readonly sent_as?: string;
+  /** `state`, or absent: bulk. */
+  readonly class?: string;
+  /** Milliseconds since 1970 by the producer's clock. It orders nothing. */
+  readonly at: number;
+  /** Any JSON value, as `JSON.parse` reads it. */
+  readonly data: unknown;
+}
+
+/** An event that says its seq, as in a tail. */
+export interface NumberedEvent extends TallyEvent {
+  readonly seq: number;
+}
+
+/** The newest event of class `state`. */
+export interface State {
+  readonly seq: number;
+  readonly kind: string;
+  readonly sent_as?: string;
+  readonly at: number;
+  readonly data: unknown;
+}
+
+/** A place in a channel's numbering. */
+export interface Position {
+  /** Null where the channel has had no events. */
+  readonly epoch: string | null;
+  readonly seq: number;
+  readonly totals: Totals;
+  readonly state: State | null;
+}
+
+export interface Hello {
+  readonly type: "hello";
+  readonly protocol: string;
+  readonly connection: string;
+  readonly heartbeat_ms: number;
+  readonly limits: Limits;
+}
+
+/** What a client may ask for. */
+export interface Limits {
+  readonly frame_bytes: number;
+  readonly subscriptions: number;
+  readonly max_rate_default: number;
+  readonly max_rate: number;
+  readonly last: number;
+}
+
+/** Where a subscription starts: not known yet, at the client's own cursor, or at a new position. */
+export type Attach =
+  | { readonly is: "pending" }
+  | { readonly is: "resumed"; readonly epoch: string; readonly seq: number }
+  | { readonly is: "at"; readonly position: Position };
+
+export interface Subscribed {
+  readonly type: "subscribed";
+  readonly id: number;
+  readonly channel: string;
+  readonly attach: Attach;
+  readonly rung: Rung;
+  readonly max_rate: number;
+  readonly tick_ms: TickMs;
+  readonly upstream: "up" | "down" | "pending";
+}
+
+export interface Unsubscribed {
+  readonly type: "unsubscribed";
+  readonly id: number | null;
+  readonly channel: string;
+  readonly code: string;
+  readonly epoch: string | null;
+  readonly seq: number | null;
+  readonly totals: Totals | null;
+}
+
+export interface Events {
+  readonly type: "events";
+  readonly channel: string;
+  readonly epoch: string;
+  readonly from: number;
+  readonly to: number;
+  readonly events: readonly TallyEvent[];
+}
+
+/** A channel's totals as they are at `seq`, in place of the events since the cursor. */
+export interface Reduced {
+  readonly channel: string;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly totals: Totals;
+  readonly state: State | null;
+}
+
+export interface Counts extends Reduced {
+  readonly type: "counts";
+  readonly why: Why;
+  readonly tail: readonly NumberedEvent[] | null;
+}
+
+export interface Summary {
+  readonly type: "summary";
+  readonly why: Why;
+  readonly channels: readonly Reduced[];
+}
+
+export interface RungFrame {
+  readonly type: "rung";
+  /** Null: the ceiling of the connection. */
+  readonly channel: string | null;
+  readonly rung: Rung;
+  readonly why: Why;
+}
+
+export interface Reset extends Position {
+  readonly type: "reset";
+  readonly channel: string;
+}
+
+export interface Unnumbered {
+  readonly type: "unnumbered";
+  readonly channel: string;
+  readonly events: readonly unknown[];
+  readonly dropped: number;
+}
+
+export interface Upstream {
+  readonly type: "upstream";
+  readonly status: "up" | "down";
+  /** Milliseconds since 1970 by the gateway's clock. */
+  readonly since: number;
+  readonly channels: readonly string[] | null;
+}
+
+export interface Heartbeat {
+  readonly type: "heartbeat";
+  readonly at: number;
+}
+
+export interface ErrorFrame {
+  readonly type: "error";
+  readonly id: number | null;
+  readonly channel: string | null;
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface Goodbye {
+  readonly type: "goodbye";
+  readonly code: string;
+  readonly reason: string;
+  readonly retry_after_ms: readonly [number, number];
+}
+
+export type ServerFrame =
+  | Hello
+  | Subscribed
+  | Unsubscribed
+  | Events
+  | Counts
+  | Summary
+  | RungFrame
+  | Reset
+  | Unnumbered
+  | Upstream
+  | Heartbeat
+  | ErrorFrame
+  | Goodbye;
+
+/** One channel of a `subscribe` frame. */
+export interface SubscribeChannel {
+  channel: string;
+  rung: Rung;
+  max_rate?: number | undefined;
+  tick_ms: TickMs;
+  tail?: true;
+  last?: number;
+  after?: { epoch: string; seq: number };
+}
+
+/** Every frame from the client, its fields in the order of the wire page. */
+export type ClientFrame =
+  | { type: "subscribe"; id: number; channels: SubscribeChannel[] }
+  | { type: "unsubscribe"; id: number; channels: string[] }
+  | { type: "rung"; channel: string | null; rung: Rung; max_rate?: number; tick_ms?: TickMs }
+  | { type: "auth"; token: string }
+  | { type: "violation"; channel: string; law: string; detail: string };

@@ -1,0 +1,46 @@
+//! Every limit of this package, with its consequence.
+
+/** Channels of one client. Further ones are refused by `subscribe`. (The gateway's own limit is in `hello`.) */
+export const CHANNELS_MAX = 16_384;
+/** Channels that one `subscribe` or `unsubscribe` frame may name. More go into a further frame. */
+export const FRAME_CHANNELS_MAX = 500;
+/** Kinds that any totals may name. More: the frame is refused, or the law of conservation is broken. */
+export const KINDS_MAX = 256;
+/** Events that `last` may ask for. More: `subscribe` throws. */
+export const LAST_MAX = 1_000;
+/** Violation reports that wait for the socket. Further ones are not sent; the count of violations still has them. */
+export const REPORTS_MAX = 16;
+/** Characters of a violation's detail in the report to the gateway. The rest is cut. */
+export const REPORT_DETAIL_MAX = 500;
+/** Closed ledgers kept per channel. The oldest is dropped; each was handed over with its update before. */
+export const CLOSED_LEDGERS_MAX = 16;
+/** From the start of an attempt (the token callback is part of it) to `hello`, in ms. Longer: the attempt has failed. */
+export const CONNECT_MAX_MS = 10_000;
+/** Heartbeats without anything received. More: the connection counts as dead. */
+export const SILENT_HEARTBEATS_MAX = 3;
+/** What `heartbeat_ms` is cut to, so that a wrong value neither ends every connection nor keeps a dead one. */
+export const HEARTBEAT_MS = [100, 300_000] as const;
+/** What a gateway's window for coming back is cut to, in ms. */
+export const RETRY_WINDOW_MAX_MS = 600_000;
+/** The longest sleep of the supervision, in ms: a suspended machine is noticed this soon after it woke. */
+export const SUPERVISE_MS = 5_000;
+/** How long a late supervision waits for frames that lie in the socket before it calls the connection dead, in ms. */
+export const LATE_GRACE_MS = 1_000;
+/** The shortest time between two fresh subscribes of a channel that keeps breaking a law, in ms. */
+export const AFRESH_MIN_MS = 3_000;
+/** What the socket may hold unsent, in characters. More: requests wait, merged, until it has drained. */
+export const UNSENT_MAX = 262_144;
+/** Events not yet handed over to the page, of one client. More: they are folded into a `skipped` update. */
+export const UNTAKEN_EVENTS_MAX = 10_000;
+/** Characters of frames not yet handed over. More: as above. */
+export const UNTAKEN_CHARS_MAX = 8_388_608;
+/** Events not yet taken by one async iterator. More: they are folded into a `skipped` update. */
+export const ITERATOR_EVENTS_MAX = 2_048;
+/** Characters of frames not yet taken by one async iterator. More: as above. */
+export const ITERATOR_CHARS_MAX = 4_194_304;
+/** How long a page must be hidden before the client asks for counts, in ms. */
+export const HIDDEN_GRACE_MS = 1_000;
+/** A hand-over that waits for its animation frame longer than this, in ms, is made without it. */
+export const FRAME_WAIT_MAX_MS = 1_000;
+/** Seconds that a rate is taken over. */
+export const RATE_WINDOW_S = 10;

@@ -1,0 +1,148 @@
+//! What an application is told about a channel, in the order in which it happened.
+
+import type { NumberedEvent, Position, State, TallyEvent } from "./frame.js";
+import type { LedgerView, Violation } from "./ledger.js";
+import type { Rung, TickMs, Why } from "./names.js";
+import type { Totals } from "./totals.js";
+
+/** How an attach goes on from what the client held; `refused`: a `reset` follows at once. */
+export type Continuity = "pending" | "new" | "resumed" | "refused";
+
+/** The channel is attached, or (`pending`) waits for the broker. */
+export interface SubscribedUpdate {
+  readonly type: "subscribed";
+  readonly continuity: Continuity;
+  readonly rung: Rung;
+  /** Events per second, as granted. */
+  readonly maxRate: number;
+  /** As granted. */
+  readonly tickMs: TickMs;
+}
+
+/** Events in full, one for each seq from `from` to `to`; perhaps of several frames. */
+export interface EventsUpdate {
+  readonly type: "events";
+  readonly epoch: string;
+  readonly from: number;
+  readonly to: number;
+  readonly events: readonly TallyEvent[];
+}
+
+interface Span {
+  readonly epoch: string;
+  readonly from: number;
+  readonly to: number;
+  /** What this span had, by kind. */
+  readonly counts: Totals;
+  /** The channel's totals at `to`. */
+  readonly totals: Totals;
+  readonly why: Why;
+  /** The newest state event, if it lies in this span. */
+  readonly state: State | null;
+}
+
+/** Exact counts in place of the events from `from` to `to`. */
+export interface CountsUpdate extends Span {
+  readonly type: "counts";
+  /** The newest events of the span, where `tail` was asked for; they are among `counts`. */
+  readonly tail: readonly NumberedEvent[] | null;
+}
+
+/** As `counts`, told in a summary of several channels. */
+export interface SummaryUpdate extends Span {
+  readonly type: "summary";
+}
+
+/**
+ * The page did not take these in time, so the SDK let them go. The ledger has them as they came; the client has asked
+ * for a lower rung, see `overload`.
+ */
+export interface SkippedUpdate {
+  readonly type: "skipped";
+  readonly from: number;
+  readonly to: number;
+  readonly counts: Totals;
+}
+
+/** The newest state event is another one. */
+export interface StateUpdate {
+  readonly type: "state";
+  readonly state: State | null;
+}
+
+/** What the subscription gets now: the lower of its own rung and the connection's ceiling. */
+export interface RungUpdate {
+  readonly type: "rung";
+  readonly rung: Rung;
+  /** On a climb, the reason that ended. */
+  readonly why: Why;
+}
+
+/** Continuity is broken: a new ledger starts at `since`. */
+export interface ResetUpdate {
+  readonly type: "reset";
+  readonly since: Position;
+  /** The ledger that ended. */
+  readonly closed: LedgerView | null;
+}
+
+/** The gateway's link to the broker. While it is down nothing new comes. */
+export interface UpstreamUpdate {
+  readonly type: "upstream";
+  readonly status: "up" | "down";
+  /** Milliseconds since 1970 by the gateway's clock; null where a `subscribed` said it. */
+  readonly since: number | null;
+}
+
+/** What programs that know nothing of Tally published; outside the ledger. */
+export interface UnnumberedUpdate {
+  readonly type: "unnumbered";
+  readonly events: readonly unknown[];
+  readonly dropped: number;
+}
+
+/** Something was refused. */
+export interface ErrorUpdate {
+  readonly type: "error";
+  readonly code: string;
+  readonly message: string;
+}
+
+/** A frame broke a law. It was not booked; the channel is subscribed afresh. */
+export interface ViolationUpdate {
+  readonly type: "violation";
+  readonly violation: Violation;
+  /** The ledger as it stood before the frame. */
+  readonly closed: LedgerView | null;
+}
+
+/** The page is too slow (`rung` is what the SDK asked for), or it is not any more (`full`). */
+export interface OverloadUpdate {
+  readonly type: "overload";
+  readonly rung: Rung;
+}
+
+/** The subscription is over. */
+export interface UnsubscribedUpdate {
+  readonly type: "unsubscribed";
+  /** `asked`, or why it ended. */
+  readonly code: string;
+  readonly ledger: LedgerView | null;
+}
+
+/** Everything that a subscription tells. */
+export type Update =
+  | SubscribedUpdate
+  | EventsUpdate
+  | CountsUpdate
+  | SummaryUpdate
+  | SkippedUpdate
+  | StateUpdate
+  | RungUpdate
+  | ResetUpdate
+  | UpstreamUpdate
+  | UnnumberedUpdate
+  | ErrorUpdate
+  | ViolationUpdate
+  | OverloadUpdate
+  | UnsubscribedUpdate;
