@@ -1,0 +1,460 @@
+//! The report as one HTML page that needs nothing else: no script, no font, no address.
+
+use super::measure::{
+    CPU_PER_DELIVERY, DELIVERIES, MEASURES, P50, P99, Spread, mib, middle, name, own_figures, percent, ratio,
+    runs_of, spread, subjects,
+};
+use super::number::{NOTHING, count, plain};
+use super::plot::{self, Frame, Line, SERIES, STEPS, Scale, hex};
+use super::statement::{self, Sort};
+use super::table::{process_names, promises};
+use crate::result::{Percentiles, Report, Run, Sample, Subject};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use plotters::style::RGBColor;
+
+const STYLE: &str = include_str!("page.css");
+/// One plot across the page, and one beside others or on a telephone.
+const WIDE: (u32, u32) = (1_120, 300);
+const NARROW: (u32, u32) = (372, 250);
+
+pub(super) fn render(report: &Report) -> anyhow::Result<String> {
+    let subjects = subjects(report);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (report.scenario) " · Tally load test" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (head(report))
+                    (tiles(report))
+                    (figures(report, &subjects))
+                    (latency(report, &subjects)?)
+                    (deliveries(report, &subjects)?)
+                    (rungs(report)?)
+                    (per_process("CPU", "Percent of one core, by process.", "% of a core", report, &subjects, |sample, process| {
+                        sample.cpu_percent.get(process).copied()
+                    })?)
+                    (per_process("Memory", "Resident memory, by process.", "MiB", report, &subjects, |sample, process| {
+                        sample.rss_bytes.get(process).map(|bytes| mib(*bytes))
+                    })?)
+                    (ledgers(report))
+                    (checks(report))
+                    (own(report, &subjects))
+                    (processes(report, &subjects))
+                    (details(report))
+                }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn head(report: &Report) -> Markup {
+    let machine = &report.machine;
+    let rounds = report.runs.iter().map(|run| run.round).max().unwrap_or(0);
+    let seconds = Spread::of(report.runs.iter().map(|run| run.seconds)).map_or(0.0, |of| of.median);
+    html! {
+        header {
+            p.eyebrow { "Tally load test" }
+            h1 { (report.scenario) }
+            p.about { (report.about) }
+            dl.facts {
+                div { dt { "Started" } dd { (super::time(report).strftime("%-d %B %Y, %H:%M UTC")) } }
+                div { dt { "Measured" } dd { (rounds) @if rounds == 1 { " round" } @else { " rounds" } " of " (plain(seconds)) " s" } }
+                div { dt { "Tally" } dd { (machine.tally_version) } }
+                div { dt { "Redis" } dd { (machine.redis_version) } }
+                div { dt { "Machine" } dd { (machine.cores) " cores, " (plain(mib(machine.memory_bytes) / 1024.0)) " GiB, " (machine.cpu) } }
+                div { dt { "Kernel" } dd { (machine.kernel) } }
+            }
+        }
+    }
+}
+
+fn tiles(report: &Report) -> Markup {
+    let promises = promises(report);
+    let failed = promises.iter().filter(|promise| !promise.holds()).count();
+    html! {
+        section.tiles aria-label="At a glance" {
+            @for (measure, label) in [
+                (&CPU_PER_DELIVERY, "CPU per delivery"),
+                (&DELIVERIES, "Deliveries"),
+                (&P50, "Latency p50"),
+                (&P99, "Latency p99"),
+            ] {
+                @let of = spread(report, Subject::Gateway, measure);
+                div.tile {
+                    p.label { (label) }
+                    p.value { (of.map_or(NOTHING.into(), |of| plain(of.median))) @if of.is_some() { span.unit { " " (measure.unit) } } }
+                    @for floor in [Subject::FloorEach, Subject::FloorJoined] {
+                        @if let Some(ratio) = ratio(report, floor, measure) {
+                            p.note { (plain(ratio.median)) " × " (name(floor)) }
+                        }
+                    }
+                }
+            }
+            div.tile {
+                p.label { "Checks" }
+                @if promises.is_empty() {
+                    p.value { (NOTHING) }
+                    p.note { "the scenario promises nothing" }
+                } @else if failed == 0 {
+                    p.value { (verdict(true, &format!("{} hold", promises.len()))) }
+                } @else {
+                    p.value { (verdict(false, &format!("{failed} of {} fail", promises.len()))) }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(holds: bool, text: &str) -> Markup {
+    html! {
+        span.verdict.good[holds].bad[!holds] {
+            span aria-hidden="true" { @if holds { "✓ " } @else { "✗ " } }
+            (text)
+        }
+    }
+}
+
+fn figures(report: &Report, subjects: &[Subject]) -> Markup {
+    let floors: Vec<Subject> =
+        subjects.iter().copied().filter(|subject| *subject != Subject::Gateway).collect();
+    let measures =
+        MEASURES.iter().filter(|measure| report.runs.iter().any(|run| (measure.of)(run).is_some()));
+    let has_gateway = subjects.contains(&Subject::Gateway);
+    html! {
+        section {
+            h2 { "Figures" }
+            p.lead {
+                "Medians over the rounds, with the least and the most beneath. A ratio is made within each round, so that what the machine did to one it did to the other."
+            }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "Figure" }
+                    @for subject in subjects { th.n scope="col" { (name(*subject)) } }
+                    @if has_gateway { @for floor in &floors { th.n scope="col" { "gateway ÷ " (name(*floor)) } } }
+                } }
+                tbody { @for measure in measures { tr {
+                    th scope="row" { (measure.name) " " span.unit { (measure.unit) } }
+                    @for subject in subjects { td.n { (spread_cell(spread(report, *subject, measure))) } }
+                    @if has_gateway { @for floor in &floors { td.n { (spread_cell(ratio(report, *floor, measure))) } } }
+                } } }
+            } }
+        }
+    }
+}
+
+fn spread_cell(spread: Option<Spread>) -> Markup {
+    html! {
+        @match spread {
+            None => (NOTHING),
+            Some(of) => {
+                (plain(of.median))
+                @if of.rounds > 1 { span.range { (plain(of.min)) "–" (plain(of.max)) } }
+            }
+        }
+    }
+}
+
+/// A plot with its heading, legend and caption.
+struct Panel {
+    title: Option<&'static str>,
+    frame: Frame,
+    lines: Vec<Line>,
+    is_stacked: bool,
+}
+
+impl Panel {
+    fn draw(&self, size: (u32, u32)) -> anyhow::Result<Markup> {
+        let frame = self.frame.sized(size);
+        let svg = if self.is_stacked {
+            plot::stacked(frame, &self.lines)?
+        } else {
+            plot::lines(frame, &self.lines)?
+        };
+        Ok(PreEscaped(svg))
+    }
+}
+
+/// Panels side by side, or one across the page; each colour of the legend means the same in all.
+fn plots(title: &str, lead: &str, legend: &[(RGBColor, String)], panels: &[Panel]) -> anyhow::Result<Markup> {
+    let mut figures = Vec::new();
+    for panel in panels {
+        let narrow = panel.draw(NARROW)?;
+        let wide = if panels.len() == 1 { Some(panel.draw(WIDE)?) } else { None };
+        figures.push((panel.title, narrow, wide));
+    }
+    Ok(html! {
+        section {
+            h2 { (title) }
+            p.lead { (lead) }
+            @if legend.len() > 1 {
+                ul.legend { @for (color, text) in legend {
+                    li {
+                        svg.swatch viewBox="0 0 28 10" aria-hidden="true" {
+                            polyline points="0,5 28,5" fill="none" stroke=(hex(*color)) stroke-width="3" {}
+                        }
+                        (text)
+                    }
+                } }
+            }
+            div.panels.many[panels.len() > 1] { @for (heading, narrow, wide) in figures {
+                figure {
+                    @if let Some(heading) = heading { figcaption { (heading) } }
+                    @if let Some(wide) = wide {
+                        div.wide { (wide) }
+                        div.narrow { (narrow) }
+                    } @else {
+                        (narrow)
+                    }
+                }
+            } }
+        }
+    })
+}
+
+fn points(series: &[Sample], of: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
+    series.iter().filter_map(|sample| Some((sample.at_s, of(sample)?))).collect()
+}
+
+fn latency(report: &Report, subjects: &[Subject]) -> anyhow::Result<Markup> {
+    type Of = fn(&Percentiles) -> f64;
+    const PERCENTILES: [(&str, Of); 4] = [
+        ("p50", |of| of.p50_us),
+        ("p90", |of| of.p90_us),
+        ("p99", |of| of.p99_us),
+        ("p99.9", |of| of.p999_us),
+    ];
+    let mut drawn: Vec<(Subject, Vec<Line>)> = Vec::new();
+    for subject in subjects {
+        let Some(run) = middle(report, *subject) else { continue };
+        let lines = PERCENTILES.iter().zip(STEPS).map(|((_, of), color)| {
+            let value = |sample: &Sample| (sample.latency.n > 0).then(|| of(&sample.latency) / 1_000.0);
+            Line { color, points: points(&run.series, value) }
+        });
+        drawn.push((*subject, lines.collect()));
+    }
+    let all = drawn.iter().flat_map(|(_, lines)| lines).collect::<Vec<_>>();
+    let Some(frame) = Frame::of("latency, ms (log scale)", Scale::Log, all) else { return Ok(html! {}) };
+    let legend: Vec<_> =
+        PERCENTILES.iter().zip(STEPS).map(|((text, _), color)| (color, (*text).into())).collect();
+    let lead = "From the publish call to the frame in the receiver's hand, each second, in the middle round by CPU per delivery.";
+    let panels: Vec<Panel> = drawn
+        .into_iter()
+        .map(|(subject, lines)| Panel { title: Some(name(subject)), frame, lines, is_stacked: false })
+        .collect();
+    plots("Latency", lead, &legend, &panels)
+}
+
+fn deliveries(report: &Report, subjects: &[Subject]) -> anyhow::Result<Markup> {
+    let mut lines = Vec::new();
+    let mut legend = Vec::new();
+    for (subject, color) in subjects.iter().zip(SERIES) {
+        legend.push((color, name(*subject).to_owned()));
+        for run in runs_of(report, *subject) {
+            let value = |sample: &Sample| Some(sample.deliveries as f64);
+            lines.push(Line { color, points: points(&run.series, value) });
+        }
+    }
+    let Some(frame) = Frame::of("events in full per second", Scale::Linear, &lines) else {
+        return Ok(html! {});
+    };
+    let lead = "Events delivered in full, summed over clients, each second; one line for each round.";
+    plots("Deliveries", lead, &legend, &[Panel { title: None, frame, lines, is_stacked: false }])
+}
+
+fn rungs(report: &Report) -> anyhow::Result<Markup> {
+    const RUNGS: [&str; 3] = ["full", "counts", "summary"];
+    let Some(run) = middle(report, Subject::Gateway) else { return Ok(html! {}) };
+    let total = |sample: &Sample| sample.rungs.iter().sum::<u64>();
+    if run.series.iter().all(|sample| total(sample) == 0) {
+        return Ok(html! {});
+    }
+    if run.series.iter().all(|sample| sample.rungs[0] == total(sample)) {
+        return Ok(html! { section { h2 { "Rungs" } p.lead { "Every subscription stayed at full." } } });
+    }
+    let heights = Line { color: SERIES[0], points: points(&run.series, |sample| Some(total(sample) as f64)) };
+    let Some(frame) = Frame::of("subscriptions", Scale::Linear, [&heights]) else { return Ok(html! {}) };
+    let lines = (0..3).map(|rung| Line {
+        color: SERIES[rung],
+        points: points(&run.series, |sample| Some(sample.rungs[rung] as f64)),
+    });
+    let legend: Vec<_> = RUNGS.iter().zip(SERIES).map(|(text, color)| (color, (*text).into())).collect();
+    let lead = "Subscriptions by the rung that they were last told, in the gateway's middle round.";
+    plots("Rungs", lead, &legend, &[Panel { title: None, frame, lines: lines.collect(), is_stacked: true }])
+}
+
+fn per_process(
+    title: &str,
+    lead: &str,
+    y_title: &'static str,
+    report: &Report,
+    subjects: &[Subject],
+    of: impl Fn(&Sample, &str) -> Option<f64>,
+) -> anyhow::Result<Markup> {
+    // One colour per process name across all panels; what is measured has another name in each.
+    let mut colors: Vec<String> = Vec::new();
+    let mut drawn: Vec<(Subject, Vec<Line>)> = Vec::new();
+    for subject in subjects {
+        let Some(run) = middle(report, *subject) else { continue };
+        let mut lines = Vec::new();
+        for process in process_names(report, *subject) {
+            let points = points(&run.series, |sample| of(sample, &process));
+            if points.is_empty() {
+                continue;
+            }
+            let at = colors.iter().position(|known| *known == process).unwrap_or_else(|| {
+                colors.push(process);
+                colors.len() - 1
+            });
+            lines.push(Line { color: SERIES[at % SERIES.len()], points });
+        }
+        drawn.push((*subject, lines));
+    }
+    let all = drawn.iter().flat_map(|(_, lines)| lines).collect::<Vec<_>>();
+    let Some(frame) = Frame::of(y_title, Scale::Linear, all) else { return Ok(html! {}) };
+    let legend: Vec<_> =
+        colors.into_iter().zip(SERIES.into_iter().cycle()).map(|(text, color)| (color, text)).collect();
+    let panels: Vec<Panel> = drawn
+        .into_iter()
+        .map(|(subject, lines)| Panel { title: Some(name(subject)), frame, lines, is_stacked: false })
+        .collect();
+    plots(title, lead, &legend, &panels)
+}
+
+fn ledgers(report: &Report) -> Markup {
+    let kept: Vec<(&Run, _)> =
+        report.runs.iter().filter_map(|run| Some((run, run.ledger.as_ref()?))).collect();
+    let balances: Vec<_> = kept.iter().map(|(_, balance)| *balance).collect();
+    let changes = |balance: &crate::result::Balance| {
+        let told = balance.rung_changes.iter().map(|(what, n)| format!("{what}: {}", count(*n)));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    html! {
+        section {
+            h2 { "Ledgers" }
+            @if kept.is_empty() {
+                p.lead { "No ledger: a floor keeps no account." }
+            } @else {
+                p.lead { "What every client counted for itself, added up. What was published to it while it listened is what it saw, counted or was summarised, to the event." }
+                div.scroll { table.statement {
+                    thead { tr {
+                        th scope="col" { "Events" }
+                        @for (run, _) in &kept { th.n scope="col" { "round " (run.round) } }
+                    } }
+                    tbody { @for line in statement::lines(&balances) {
+                        tr.sum[line.sort == Sort::Sum].zero[line.sort == Sort::Zero].note[line.sort == Sort::Note] {
+                            th scope="row" { (line.label) }
+                            @for value in &line.values {
+                                @let text = u64::try_from(*value).map_or_else(|_| value.to_string(), count);
+                                td.n { @if line.sort == Sort::Zero { (verdict(*value == 0, &text)) } @else { (text) } }
+                            }
+                        }
+                    } }
+                    tfoot { tr {
+                        th scope="row" { "The account" }
+                        @for balance in &balances {
+                            @let closes = statement::closes(balance);
+                            td.n { (verdict(closes, if closes { "closes" } else { "does not close" })) }
+                        }
+                    } }
+                } }
+                @for (run, balance) in &kept {
+                    @if !balance.rung_changes.is_empty() {
+                        p.note { "Rung changes told in round " (run.round) ": " (changes(balance)) "." }
+                    }
+                    @for violation in &balance.violations { p.bad { "✗ round " (run.round) ": " (violation) } }
+                }
+            }
+        }
+    }
+}
+
+fn checks(report: &Report) -> Markup {
+    let promises = promises(report);
+    html! {
+        @if !promises.is_empty() {
+            section {
+                h2 { "Checks" }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "Of" } th scope="col" { "Check" } th scope="col" { "Wanted" } th scope="col" { "Measured, by round" } th scope="col" { "Verdict" } } }
+                    tbody { @for promise in &promises { tr {
+                        td { (name(promise.subject)) }
+                        th scope="row" { (promise.name) }
+                        td { (promise.wanted) }
+                        td { (promise.measured.join(" · ")) }
+                        td { (verdict(promise.holds(), &promise.verdict())) }
+                    } } }
+                } }
+            }
+        }
+    }
+}
+
+fn own(report: &Report, subjects: &[Subject]) -> Markup {
+    let figures: Vec<_> = subjects.iter().map(|subject| (*subject, own_figures(report, *subject))).collect();
+    html! {
+        @if figures.iter().any(|(_, figures)| !figures.is_empty()) {
+            section {
+                h2 { "The scenario's own figures" }
+                div.scroll { table {
+                    thead { tr { th scope="col" { "Of" } th scope="col" { "Figure" } th.n scope="col" { "Value" } th scope="col" { "Unit" } } }
+                    tbody { @for (subject, figures) in figures { @for (figure, unit, of) in figures { tr {
+                        td { (name(subject)) }
+                        th scope="row" { (figure) }
+                        td.n { (spread_cell(Some(of))) }
+                        td { (unit) }
+                    } } } }
+                } }
+            }
+        }
+    }
+}
+
+fn processes(report: &Report, subjects: &[Subject]) -> Markup {
+    html! {
+        section {
+            h2 { "Processes" }
+            p.lead { "CPU in the measured window as percent of one core, and resident memory in MiB; medians over the rounds." }
+            div.scroll { table {
+                thead { tr {
+                    th scope="col" { "With" } th scope="col" { "Process" }
+                    @for column in ["user %", "system %", "MiB at start", "MiB peak", "MiB at end"] { th.n scope="col" { (column) } }
+                } }
+                tbody { @for subject in subjects { @for process in process_names(report, *subject) {
+                    @let of = |value: fn(&Run, &crate::result::ProcessUse) -> f64| {
+                        let uses = runs_of(report, *subject).filter_map(|run| {
+                            run.processes.iter().find(|is| is.name == process).map(|is| value(run, is))
+                        });
+                        Spread::of(uses).map_or(NOTHING.into(), |spread| plain(spread.median))
+                    };
+                    tr {
+                        td { (name(*subject)) }
+                        th scope="row" { (process) }
+                        td.n { (of(|run, is| percent(is.user_us, run.seconds))) }
+                        td.n { (of(|run, is| percent(is.sys_us, run.seconds))) }
+                        td.n { (of(|_, is| mib(is.rss_start_bytes))) }
+                        td.n { (of(|_, is| mib(is.rss_peak_bytes))) }
+                        td.n { (of(|_, is| mib(is.rss_end_bytes))) }
+                    }
+                } } }
+            } }
+        }
+    }
+}
+
+fn details(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "How it was run" }
+            pre.scroll { (report.command) }
+            details { summary { "The scenario" } pre.scroll { (report.scenario_toml) } }
+        }
+    }
+}
