@@ -120,13 +120,18 @@ impl Writer {
         }
         let mut bytes = 0;
         while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
-            let mut used = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(frame);
-                used += 1;
-            }
-            match write(&slices[..used]) {
+            let taken = if let (Some(one), 1) = (self.frames.front(), self.frames.len()) {
+                write(&[IoSlice::new(one)])
+            } else {
+                let mut slices = [IoSlice::new(&[]); WRITE_FRAMES_MAX];
+                let mut used = 0;
+                for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                    *slice = IoSlice::new(frame);
+                    used += 1;
+                }
+                write(&slices[..used])
+            };
+            match taken {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => {
                     bytes += taken;

@@ -5,13 +5,13 @@
 
 use super::{Shard, State};
 use crate::clock::unix_ms;
-use crate::connection::{Conn, Ending, Written};
+use crate::connection::{Conn, Ending, Writer, Written};
 use crate::frames;
 use crate::interest::reads::Wants;
 use crate::interest::reconcile::Command;
 use crate::limits::{DELIVERY_SAMPLE, WRITES_PER_TURN};
 use crate::metrics::Metrics;
-use tally_fanout::{ConnId, Output, Request};
+use tally_fanout::{ConnId, Output, Request, Time};
 use tally_protocol::ErrorCode;
 
 /// The codes of errors that come out of a hub, to name them in metrics.
@@ -30,6 +30,15 @@ const ERROR_CODES: [ErrorCode; 13] = [
     ErrorCode::NoHistory,
     ErrorCode::Unavailable,
 ];
+
+/// What the hub may still have for a connection beyond what was pulled for a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    /// It was asked until it had nothing.
+    Nothing,
+    /// The write was full, or the socket was.
+    Perhaps,
+}
 
 impl Shard {
     /// Writes what is due, and passes on what the hub asks for. Stops after a bounded number of writes, so that the
@@ -62,7 +71,7 @@ impl Shard {
         {
             let mut state = self.state.borrow_mut();
             if conn.writer.borrow().is_blocked() {
-                self.put_out(&mut state, id, conn);
+                self.put_out(&mut state, id, conn, self.clock.now(), More::Perhaps);
             } else {
                 self.write_due(&mut state, id, conn);
             }
@@ -72,24 +81,28 @@ impl Shard {
 
     fn write_due(&self, state: &mut State, id: ConnId, conn: &Conn) {
         let now = self.clock.now();
-        if conn.ending() == Ending::None {
-            while conn.writer.borrow().has_room() {
-                let Some(output) = state.hub.poll_output(now, id) else { break };
-                conn.note_told(now);
-                self.push(state, conn, output);
-            }
-        }
-        self.put_out(state, id, conn);
+        let more = if conn.ending() == Ending::None { self.pull(state, id, conn, now) } else { More::Nothing };
+        self.put_out(state, id, conn, now, more);
     }
 
-    fn push(&self, state: &mut State, conn: &Conn, output: Output) {
+    /// Takes what is due, as much as one write may hold.
+    fn pull(&self, state: &mut State, id: ConnId, conn: &Conn, now: Time) -> More {
+        let mut writer = conn.writer.borrow_mut();
+        while writer.has_room() {
+            let Some(output) = state.hub.poll_output(now, id) else { return More::Nothing };
+            conn.note_told(now);
+            self.push(state, conn, &mut writer, output);
+        }
+        More::Perhaps
+    }
+
+    fn push(&self, state: &mut State, conn: &Conn, writer: &mut Writer, output: Output) {
         if let Output::Error(error) = &output {
             conn.note_error(error.id);
             let code = ERROR_CODES.iter().find(|code| code.as_str() == error.code);
             self.app.metrics.refused(code.map_or("other", |code| code.as_str()));
         }
         let framed = frames::output(output);
-        let mut writer = conn.writer.borrow_mut();
         if let Some(sent_at) = framed.sent_at {
             match state.until_sample.checked_sub(1) {
                 Some(rest) => state.until_sample = rest,
@@ -102,9 +115,12 @@ impl Shard {
         writer.push(framed.bytes, framed.form);
     }
 
-    fn put_out(&self, state: &mut State, id: ConnId, conn: &Conn) {
-        let written = conn.writer.borrow_mut().write(|slices| conn.socket.try_write_vectored(slices));
-        let now = self.clock.now();
+    fn put_out(&self, state: &mut State, id: ConnId, conn: &Conn, now: Time, more: More) {
+        let written = conn.writer.borrow_mut().write(|slices| match slices {
+            // The kernel does less for one piece than for a list of one.
+            [one] => conn.socket.try_write(one),
+            _ => conn.socket.try_write_vectored(slices),
+        });
         match written {
             Ok(Written::Nothing) => {}
             Ok(Written::Whole { bytes, forms, sample }) => {
@@ -113,7 +129,10 @@ impl Shard {
                 if let Some(sent_at) = sample {
                     time_delivery(&self.app.metrics, sent_at.get());
                 }
-                state.hub.handle_drained(now, id);
+                // Where nothing is left the hub lists the connection by itself when something is due again.
+                if more == More::Perhaps {
+                    state.hub.handle_drained(now, id);
+                }
                 conn.note_sent(now);
             }
             Ok(Written::Partly { bytes }) => {
