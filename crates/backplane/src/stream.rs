@@ -40,6 +40,20 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// As [`Stream::next`], but everything that is there, at most `max`; false when the node is gone and everything
+    /// was taken.
+    pub async fn next_batch(&mut self, max: usize, into: &mut Vec<Incoming>) -> bool {
+        loop {
+            match self.queue.pop_batch(max, into) {
+                Taken::Some => return true,
+                Taken::Closed => return false,
+                Taken::None => self.queue.arrived.notified().await,
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").field("queue", &self.queue).finish_non_exhaustive()
@@ -49,6 +63,12 @@ impl fmt::Debug for Stream {
 enum Popped {
     Incoming(Incoming),
     Empty,
+    Closed,
+}
+
+enum Taken {
+    Some,
+    None,
     Closed,
 }
 
@@ -188,28 +208,20 @@ impl Queue {
     }
 
     fn pop(&self) -> Popped {
+        self.lock().pop()
+    }
+
+    fn pop_batch(&self, max: usize, into: &mut Vec<Incoming>) -> Taken {
         let mut waiting = self.lock();
-        let message_place = waiting.messages.front().map(|message| message.place);
-        let gap_place = waiting.gaps.first_key_value().map(|(place, _)| *place);
-        let link_place = waiting.links.front().map(|(place, _)| *place);
-        let Some(next) = [message_place, gap_place, link_place].into_iter().flatten().min() else {
-            return if waiting.closed { Popped::Closed } else { Popped::Empty };
-        };
-        if link_place == Some(next) {
-            let (_, change) = waiting.links.pop_front().expect("its place was just read");
-            return Popped::Incoming(match change {
-                LinkChange::Up => Incoming::Up,
-                LinkChange::Down(reason) => Incoming::Down { reason },
-            });
+        for n in 0..max {
+            match waiting.pop() {
+                Popped::Incoming(incoming) => into.push(incoming),
+                Popped::Empty if n == 0 => return Taken::None,
+                Popped::Closed if n == 0 => return Taken::Closed,
+                Popped::Empty | Popped::Closed => break,
+            }
         }
-        if gap_place == Some(next) {
-            let (_, channel) = waiting.gaps.pop_first().expect("its place was just read");
-            waiting.gapped.remove(&channel);
-            return Popped::Incoming(Incoming::Gap { channel });
-        }
-        let Message { channel, payload, .. } = waiting.messages.pop_front().expect("its place was just read");
-        waiting.bytes -= payload.len() + MESSAGE_COST;
-        Popped::Incoming(Incoming::Message { channel, payload })
+        Taken::Some
     }
 
     /// Every step under the lock leaves the queue whole, so a poisoned lock is of no concern.
@@ -219,6 +231,41 @@ impl Queue {
 }
 
 impl Waiting {
+    fn pop(&mut self) -> Popped {
+        if self.gaps.is_empty()
+            && self.links.is_empty()
+            && let Some(message) = self.messages.pop_front()
+        {
+            return self.hand_out(message);
+        }
+        let message_place = self.messages.front().map(|message| message.place);
+        let gap_place = self.gaps.first_key_value().map(|(place, _)| *place);
+        let link_place = self.links.front().map(|(place, _)| *place);
+        let Some(next) = [message_place, gap_place, link_place].into_iter().flatten().min() else {
+            return if self.closed { Popped::Closed } else { Popped::Empty };
+        };
+        if link_place == Some(next) {
+            let (_, change) = self.links.pop_front().expect("its place was just read");
+            return Popped::Incoming(match change {
+                LinkChange::Up => Incoming::Up,
+                LinkChange::Down(reason) => Incoming::Down { reason },
+            });
+        }
+        if gap_place == Some(next) {
+            let (_, channel) = self.gaps.pop_first().expect("its place was just read");
+            self.gapped.remove(&channel);
+            return Popped::Incoming(Incoming::Gap { channel });
+        }
+        let message = self.messages.pop_front().expect("its place was just read");
+        self.hand_out(message)
+    }
+
+    fn hand_out(&mut self, message: Message) -> Popped {
+        let Message { channel, payload, .. } = message;
+        self.bytes -= payload.len() + MESSAGE_COST;
+        Popped::Incoming(Incoming::Message { channel, payload })
+    }
+
     fn take_place(&mut self) -> u64 {
         self.place += 1;
         self.place - 1

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::decision::Door;
 use crate::http::App;
 use crate::inbox::inbox;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, IngestThread};
 use crate::interest::reconcile::{Commands, Reconcile};
 use crate::interest::{Interest, audit};
 use crate::limits::HANDOFF_MAX;
@@ -39,6 +39,8 @@ pub enum StartError {
     Listen { setting: &'static str, addr: SocketAddr, error: io::Error },
     #[error("redis: {0}")]
     Redis(tally_backplane::redis::ConfigError),
+    #[error("cannot start the thread of ingest: {0}")]
+    Ingest(io::Error),
     #[error("cannot start a shard's thread: {0}")]
     Shard(io::Error),
 }
@@ -61,6 +63,8 @@ pub struct Running {
     /// Each is closed when its thread has ended.
     shards: Vec<mpsc::Receiver<()>>,
     tasks: JoinSet<()>,
+    /// Goes last: it may carry the link to the broker, which publishing needs during a drain.
+    _ingest: IngestThread,
 }
 
 /// How a shutdown ended.
@@ -84,7 +88,8 @@ impl Gateway {
         backplane: Arc<dyn Backplane>,
         stream: Stream,
     ) -> Result<Running, StartError> {
-        Self::start_as(config, backplane, stream, Upstream::Up).await
+        let ingest = IngestThread::start().map_err(StartError::Ingest)?;
+        Self::start_as(config, backplane, stream, Upstream::Up, ingest).await
     }
 
     pub(crate) async fn start_as(
@@ -92,6 +97,7 @@ impl Gateway {
         backplane: Arc<dyn Backplane>,
         stream: Stream,
         upstream: Upstream,
+        ingest_thread: IngestThread,
     ) -> Result<Running, StartError> {
         let public = listen("listen", config.listen).await?;
         let admin = listen("admin", config.admin).await?;
@@ -121,7 +127,7 @@ impl Gateway {
             commands: commands.clone(),
             metrics: metrics.clone(),
         };
-        tasks.spawn(ingest.run(stream));
+        ingest_thread.spawn(ingest.run(stream));
         let reconcile = Reconcile::new(backplane.clone(), interest.clone(), inboxes, metrics.clone());
         tasks.spawn(reconcile.run(command_reader));
         tasks.spawn(audit::run(backplane, interest, commands, metrics.clone()));
@@ -134,7 +140,7 @@ impl Gateway {
         tasks.spawn(acceptor.run(admin, Door::Admin, phase_reader));
         app.is_ready.store(true, Ordering::Relaxed);
         metrics.ready.set(1.0);
-        Ok(Running { listen_addr, admin_addr, app, phase, shards, tasks })
+        Ok(Running { listen_addr, admin_addr, app, phase, shards, tasks, _ingest: ingest_thread })
     }
 }
 

@@ -1,12 +1,12 @@
 //! A shard's inbox: records, snapshots and link changes in one order, bounded in bytes; nobody ever waits to put.
 
-use crate::limits::INBOX_ENTRY_BYTES;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::limits::{INBOX_ENTRY_BYTES, INPUTS_PER_TURN};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tally_backplane::Head;
 use tally_fanout::{Backlog, ChannelRecord, Shared};
 use tally_protocol::{Body, ChannelName, Snapshot, UnixMs, Unnumbered, UpstreamStatus};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 /// What ingest tells a shard.
 #[derive(Debug, Clone)]
@@ -63,18 +63,34 @@ impl Arrival {
 
 /// The end into which arrivals go.
 #[derive(Debug, Clone)]
-pub(crate) struct Inbox {
-    sender: mpsc::UnboundedSender<(u64, Arrival)>,
-    bytes: Arc<AtomicU64>,
-    bytes_max: u64,
-}
+pub(crate) struct Inbox(Arc<Writing>);
+
+/// Closes the inbox when the last one who could put is gone.
+#[derive(Debug)]
+struct Writing(Arc<Shelf>);
 
 /// The end that a shard reads.
 #[derive(Debug)]
 pub(crate) struct InboxReader {
-    receiver: mpsc::UnboundedReceiver<(u64, Arrival)>,
-    bytes: Arc<AtomicU64>,
-    batch: Vec<(u64, Arrival)>,
+    shelf: Arc<Shelf>,
+    /// Taken off the shelf and not handed out yet.
+    taken: VecDeque<(u64, Arrival)>,
+}
+
+/// What both ends share. Whoever holds the lock only moves arrivals.
+#[derive(Debug)]
+struct Shelf {
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    bytes_max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    arrivals: VecDeque<(u64, Arrival)>,
+    /// Of everything that was put and not handed out: what the reader has taken stays charged.
+    bytes: u64,
+    is_closed: bool,
 }
 
 /// The inbox has no room, or its shard is gone: what was to be put is dropped.
@@ -82,40 +98,90 @@ pub(crate) struct InboxReader {
 pub(crate) struct Full;
 
 pub(crate) fn inbox(bytes_max: u64) -> (Inbox, InboxReader) {
-    // bounded: in bytes, by the account that `put` checks.
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let bytes = Arc::new(AtomicU64::new(0));
-    (Inbox { sender, bytes: bytes.clone(), bytes_max }, InboxReader { receiver, bytes, batch: Vec::new() })
+    let shelf = Arc::new(Shelf { waiting: Mutex::default(), arrived: Notify::new(), bytes_max });
+    let reader = InboxReader { shelf: shelf.clone(), taken: VecDeque::new() };
+    (Inbox(Arc::new(Writing(shelf))), reader)
+}
+
+impl Shelf {
+    /// Every step under the lock leaves the shelf whole, so a poisoned lock is of no concern.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Inbox {
-    /// Never waits. Link changes always fit: they are few.
+    /// Puts, and wakes the shard. Never waits.
     pub(crate) fn put(&self, arrival: Arrival) -> Result<(), Full> {
+        let put = self.put_quietly(arrival);
+        self.wake();
+        put
+    }
+
+    /// Puts without waking the shard: so that ingest wakes it once for many records. Link changes always fit: they are
+    /// few.
+    pub(crate) fn put_quietly(&self, arrival: Arrival) -> Result<(), Full> {
         let weight = arrival.weight();
-        let waiting = self.bytes.fetch_add(weight, Ordering::Relaxed);
-        let fits = waiting == 0 || waiting + weight <= self.bytes_max;
-        if (fits || matches!(arrival, Arrival::Upstream { .. }))
-            && self.sender.send((weight, arrival)).is_ok()
-        {
-            return Ok(());
+        let shelf = &self.0.0;
+        let mut waiting = shelf.lock();
+        let fits = waiting.bytes == 0 || waiting.bytes + weight <= shelf.bytes_max;
+        if waiting.is_closed || !(fits || matches!(arrival, Arrival::Upstream { .. })) {
+            return Err(Full);
         }
-        self.bytes.fetch_sub(weight, Ordering::Relaxed);
-        Err(Full)
+        waiting.bytes += weight;
+        waiting.arrivals.push_back((weight, arrival));
+        Ok(())
+    }
+
+    /// Lets the shard look. Costs next to nothing where it already knows.
+    pub(crate) fn wake(&self) {
+        self.0.0.arrived.notify_one();
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.arrived.notify_one();
     }
 }
 
 impl InboxReader {
-    /// Waits for at least one arrival and takes at most `max`, in order. Empty: nobody can put any more. Cancelling
-    /// the wait loses nothing.
-    pub(crate) async fn take(&mut self, max: usize) -> Vec<Arrival> {
-        self.receiver.recv_many(&mut self.batch, max).await;
-        let bytes: u64 = self.batch.iter().map(|(weight, _)| weight).sum();
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.batch.drain(..).map(|(_, arrival)| arrival).collect()
+    /// Waits for at least one arrival and puts at most `max` into `into`, in order. None came: nobody can put any
+    /// more. Cancelling the wait loses nothing.
+    pub(crate) async fn take(&mut self, max: usize, into: &mut Vec<Arrival>) {
+        while self.taken.is_empty() {
+            {
+                let mut waiting = self.shelf.lock();
+                if waiting.arrivals.is_empty() && waiting.is_closed {
+                    return;
+                }
+                std::mem::swap(&mut waiting.arrivals, &mut self.taken);
+            }
+            if self.taken.is_empty() {
+                self.shelf.arrived.notified().await;
+            }
+        }
+        let n = max.min(self.taken.len());
+        let bytes: u64 = self.taken.iter().take(n).map(|(weight, _)| weight).sum();
+        into.extend(self.taken.drain(..n).map(|(_, arrival)| arrival));
+        self.shelf.lock().bytes -= bytes;
+        if self.taken.is_empty() {
+            // A burst leaves no more behind than an ordinary turn needs.
+            self.taken.shrink_to(INPUTS_PER_TURN);
+        }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.shelf.lock().bytes
+    }
+}
+
+impl Drop for InboxReader {
+    fn drop(&mut self) {
+        let mut waiting = self.shelf.lock();
+        waiting.is_closed = true;
+        waiting.arrivals = VecDeque::new();
     }
 }
 
@@ -127,6 +193,12 @@ mod tests {
         Arrival::Snapshot { channel: ChannelName::new("a").unwrap(), snapshot: None, read: 0 }
     }
 
+    async fn take(reader: &mut InboxReader, max: usize) -> usize {
+        let mut arrivals = Vec::new();
+        reader.take(max, &mut arrivals).await;
+        arrivals.len()
+    }
+
     #[tokio::test]
     async fn what_has_no_room_is_dropped_and_room_comes_back() {
         let (inbox, mut reader) = inbox(2 * INBOX_ENTRY_BYTES);
@@ -135,7 +207,7 @@ mod tests {
         assert_eq!(inbox.put(snapshot()), Err(Full));
         let up = Arrival::Upstream { status: UpstreamStatus::Up, since: UnixMs::new(1) };
         assert_eq!(inbox.put(up), Ok(()));
-        assert_eq!(reader.take(10).await.len(), 3);
+        assert_eq!(take(&mut reader, 10).await, 3);
         assert_eq!(reader.bytes(), 0);
         assert_eq!(inbox.put(snapshot()), Ok(()));
     }
@@ -145,6 +217,33 @@ mod tests {
         let (inbox, mut reader) = inbox(1);
         assert_eq!(inbox.put(snapshot()), Ok(()));
         assert_eq!(inbox.put(snapshot()), Err(Full));
-        assert_eq!(reader.take(10).await.len(), 1);
+        assert_eq!(take(&mut reader, 10).await, 1);
+    }
+    #[tokio::test]
+    async fn what_is_taken_in_parts_stays_charged_until_it_is_handed_out() {
+        let (inbox, mut reader) = inbox(3 * INBOX_ENTRY_BYTES);
+        for _ in 0..3 {
+            inbox.put_quietly(snapshot()).unwrap();
+        }
+        assert_eq!(take(&mut reader, 2).await, 2);
+        assert_eq!(reader.bytes(), INBOX_ENTRY_BYTES);
+        assert_eq!(inbox.put_quietly(snapshot()), Ok(()));
+        assert_eq!(inbox.put_quietly(snapshot()), Ok(()));
+        assert_eq!(inbox.put_quietly(snapshot()), Err(Full));
+        assert_eq!(take(&mut reader, 9).await, 1);
+        assert_eq!(take(&mut reader, 9).await, 2);
+        assert_eq!(reader.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn either_end_may_go_first() {
+        let (put, mut reader) = inbox(1 << 20);
+        put.put_quietly(snapshot()).unwrap();
+        drop(put);
+        assert_eq!(take(&mut reader, 9).await, 1);
+        assert_eq!(take(&mut reader, 9).await, 0);
+        let (put, reader) = inbox(1 << 20);
+        drop(reader);
+        assert_eq!(put.put(snapshot()), Err(Full));
     }
 }

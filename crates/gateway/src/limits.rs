@@ -124,6 +124,8 @@ pub(crate) const UPGRADES_MAX: usize = 1_024;
 pub(crate) const SHARDS_MAX: usize = 128;
 /// What a waiting record or snapshot is charged in a shard's inbox beside its data.
 pub(crate) const INBOX_ENTRY_BYTES: u64 = 512;
+/// Arrivals that ingest takes before it wakes the shards, and before its thread reads the link again.
+pub(crate) const INGEST_BATCH_MAX: usize = 256;
 /// Inputs that a shard takes before it writes.
 pub(crate) const INPUTS_PER_TURN: usize = 256;
 /// Writes that a shard makes before it lets its other tasks run.

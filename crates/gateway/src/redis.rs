@@ -2,6 +2,7 @@
 
 use crate::app::{Gateway, Running, StartError, Upstream};
 use crate::config::{Config, RedisSettings};
+use crate::ingest::IngestThread;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +26,14 @@ impl Gateway {
     }
 
     async fn start_redis(config: Config, redis: &RedisSettings) -> Result<Running, StartError> {
-        let (node, stream) = redis.link().map_err(StartError::Redis)?.connect();
+        let link = redis.link().map_err(StartError::Redis)?;
+        let ingest = IngestThread::start().map_err(StartError::Ingest)?;
+        let (node, stream) = {
+            let _on_its_thread = ingest.enter();
+            link.connect()
+        };
         let node = Arc::new(node);
-        let mut running = Self::start_as(config, node.clone(), stream, Upstream::Unknown).await?;
+        let mut running = Self::start_as(config, node.clone(), stream, Upstream::Unknown, ingest).await?;
         let metrics = running.metrics_handles();
         running.spawn(figures(node, metrics));
         Ok(running)

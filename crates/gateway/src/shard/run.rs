@@ -96,17 +96,17 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
     let mut scan = interval(scan_time(&shard));
     scan.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut draining: Option<Draining> = None;
+    let mut arrivals = Vec::with_capacity(INPUTS_PER_TURN);
     loop {
         let wake = arm(&shard, &mut draining, inputs.open.public());
         let Some(wake) = wake else { break };
-        let inbox_bytes = inputs.inbox.bytes();
         tokio::select! {
-            arrivals = inputs.inbox.take(INPUTS_PER_TURN) => {
+            () = inputs.inbox.take(INPUTS_PER_TURN, &mut arrivals) => {
                 if arrivals.is_empty() {
                     // Ingest is gone, and with it the gateway.
                     break;
                 }
-                arrivals.into_iter().for_each(|arrival| shard.handle_arrival(arrival));
+                arrivals.drain(..).for_each(|arrival| shard.handle_arrival(arrival));
             }
             Some(handed) = inputs.sockets.recv() => {
                 spawn_local(serve(handed, routers.clone(), inputs.phase.clone(), shard.clone()));
@@ -114,7 +114,7 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
             Some(upgrade) = upgrades.recv() => spawn_session(&shard, upgrade),
             () = shard.again.notified() => {}
             () = sleep_until(wake.into()) => shard.handle_timeout(),
-            _ = scan.tick() => shard.scan(inbox_bytes),
+            _ = scan.tick() => shard.scan(inputs.inbox.bytes()),
             changed = inputs.phase.changed(), if draining.is_none() => {
                 if changed.is_err() {
                     break;

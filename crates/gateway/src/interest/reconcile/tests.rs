@@ -71,11 +71,17 @@ impl Bench {
         self.commands.send(Command::Watch(shard, channel));
     }
 
+    async fn take_one(&mut self, shard: usize) -> Vec<Arrival> {
+        let mut arrivals = Vec::new();
+        self.readers[shard].take(1, &mut arrivals).await;
+        arrivals
+    }
+
     /// What the next arrivals at a shard are.
     async fn arrivals(&mut self, shard: usize, n: usize) -> Vec<String> {
         let mut words = Vec::new();
         while words.len() < n {
-            words.extend(self.readers[shard].take(1).await.into_iter().map(|arrival| match arrival {
+            words.extend(self.take_one(shard).await.into_iter().map(|arrival| match arrival {
                 Arrival::Record(_) => "record".into(),
                 Arrival::Snapshot { channel, .. } => format!("snapshot {channel}"),
                 Arrival::Upstream { status, .. } => format!("{status:?}"),
@@ -127,7 +133,7 @@ async fn a_backlog_that_misses_something_is_followed_by_a_snapshot() {
     assert_eq!(bench.arrivals(0, 1).await, ["snapshot a"]);
     bench.interest.note_record(&channel, &Epoch::new("e").unwrap(), Seq::new(7).unwrap());
     bench.watch(1, "a");
-    let asked = bench.readers[0].take(1).await.remove(0);
+    let asked = bench.take_one(0).await.remove(0);
     let Arrival::HandOver { head: told, .. } = asked else { panic!("{asked:?}") };
     assert_eq!(told, head(7), "as far as the channel had come");
     bench.broker.calls();
