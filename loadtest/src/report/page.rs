@@ -7,7 +7,7 @@ use super::measure::{
 use super::number::{NOTHING, count, plain};
 use super::plot::{self, Frame, Line, SERIES, STEPS, Scale, hex};
 use super::statement::{self, Sort};
-use super::table::{process_names, promises};
+use super::table::{process_names, promises, range_text};
 use crate::result::{Percentiles, Report, Run, Sample, Subject};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotters::style::RGBColor;
@@ -156,7 +156,7 @@ fn spread_cell(spread: Option<Spread>) -> Markup {
             None => (NOTHING),
             Some(of) => {
                 (plain(of.median))
-                @if of.rounds > 1 { span.range { (plain(of.min)) "–" (plain(of.max)) } }
+                @if let Some(range) = range_text(of) { span.range { (range) } }
             }
         }
     }
@@ -198,7 +198,11 @@ fn plots(title: &str, lead: &str, legend: &[(RGBColor, String)], panels: &[Panel
                 ul.legend { @for (color, text) in legend {
                     li {
                         svg.swatch viewBox="0 0 28 10" aria-hidden="true" {
-                            polyline points="0,5 28,5" fill="none" stroke=(hex(*color)) stroke-width="3" {}
+                            @if panels.iter().any(|panel| panel.is_stacked) {
+                                rect x="9" width="10" height="10" fill=(hex(*color)) {}
+                            } @else {
+                                polyline points="0,5 28,5" fill="none" stroke=(hex(*color)) stroke-width="3" {}
+                            }
                         }
                         (text)
                     }

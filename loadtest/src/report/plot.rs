@@ -3,6 +3,7 @@
 
 use super::number::short;
 use anyhow::anyhow;
+use plotters::coord::combinators::BindKeyPoints;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
@@ -72,7 +73,7 @@ impl Frame {
         }
         let (y_min, y_max) = match scale {
             Scale::Linear => (0.0, step_above(most * 1.02)),
-            Scale::Log => (10_f64.powf(least.log10().floor()), 10_f64.powf((most * 1.02).log10().ceil())),
+            Scale::Log => (coarse_below(least * 0.98), coarse_above(most * 1.02)),
         };
         Some(Self { width: 0, height: 0, y_title, scale, seconds, y_min, y_max })
     }
@@ -89,11 +90,38 @@ fn step_above(value: f64) -> f64 {
     steps.into_iter().map(|step| step * unit).find(|step| *step >= value).unwrap_or(10.0 * unit)
 }
 
+/// The next of 1, 2, 5 times a power of ten below.
+fn coarse_below(value: f64) -> f64 {
+    let unit = 10_f64.powf(value.log10().floor());
+    [5.0, 2.0, 1.0].into_iter().map(|step| step * unit).find(|step| *step <= value).unwrap_or(unit)
+}
+
+/// The same above.
+fn coarse_above(value: f64) -> f64 {
+    let unit = 10_f64.powf(value.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|step| step * unit).find(|step| *step >= value).unwrap_or(10.0 * unit)
+}
+
+/// Where a logarithmic axis is marked: at 1, 2 and 5 times the powers of ten, at the powers alone where those are many.
+fn marks(min: f64, max: f64) -> Vec<f64> {
+    const DENSE_MAX: usize = 7;
+    let decades = (min.log10().floor() as i32)..=(max.log10().ceil() as i32);
+    let of = |steps: &[f64]| -> Vec<f64> {
+        let all = decades.clone().flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade)));
+        all.filter(|mark| (min * 0.999..=max * 1.001).contains(mark)).collect()
+    };
+    let dense = of(&[1.0, 2.0, 5.0]);
+    if dense.len() <= DENSE_MAX { dense } else { of(&[1.0]) }
+}
+
 /// Lines over time.
 pub(super) fn lines(frame: Frame, lines: &[Line]) -> anyhow::Result<String> {
     match frame.scale {
         Scale::Linear => draw(frame, frame.y_min..frame.y_max, lines, false),
-        Scale::Log => draw(frame, (frame.y_min..frame.y_max).log_scale(), lines, false),
+        Scale::Log => {
+            let range = (frame.y_min..frame.y_max).log_scale();
+            draw(frame, range.with_key_points(marks(frame.y_min, frame.y_max)), lines, false)
+        }
     }
 }
 
@@ -165,4 +193,29 @@ where
 /// As it stands in the SVG, and therefore in the style sheet.
 pub(super) fn hex(color: RGBColor) -> String {
     format!("#{:02X}{:02X}{:02X}", color.0, color.1, color.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_is_never_without_marks() {
+        assert_eq!(marks(0.1, 0.2), [0.1, 0.2]);
+        assert_eq!(marks(0.5, 10.0), [0.5, 1.0, 2.0, 5.0, 10.0]);
+        assert_eq!(marks(0.01, 1_000.0).len(), 6);
+        for (least, most) in [(0.119, 0.121), (3.0, 4.0), (0.9, 1.1), (0.08, 900.0)] {
+            let line = Line { color: INK, points: vec![(0.0, least), (1.0, most)] };
+            let frame = Frame::of("y", Scale::Log, [&line]).unwrap();
+            assert!(frame.y_min < least && most < frame.y_max, "{frame:?}");
+            assert!(marks(frame.y_min, frame.y_max).len() >= 2, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn without_values_there_is_no_plot() {
+        let line = Line { color: INK, points: vec![(0.0, f64::NAN), (1.0, 0.0)] };
+        assert!(Frame::of("y", Scale::Linear, [&line]).is_none());
+        assert!(Frame::of("y", Scale::Log, []).is_none());
+    }
 }

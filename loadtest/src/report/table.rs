@@ -82,9 +82,17 @@ fn section(out: &mut String, title: &str, table: &Table) {
 pub(crate) fn spread_text(spread: Option<Spread>) -> String {
     match spread {
         None => NOTHING.into(),
-        Some(of) if of.rounds == 1 => plain(of.median),
-        Some(of) => format!("{}\n{}–{}", plain(of.median), plain(of.min), plain(of.max)),
+        Some(of) => match range_text(of) {
+            None => plain(of.median),
+            Some(range) => format!("{}\n{range}", plain(of.median)),
+        },
     }
+}
+
+/// The least and the most, where they differ in the digits that are shown.
+pub(super) fn range_text(of: Spread) -> Option<String> {
+    let (min, max) = (plain(of.min), plain(of.max));
+    (min != max).then(|| format!("{min}–{max}"))
 }
 
 fn right(text: impl ToString) -> Cell {

@@ -42,7 +42,7 @@ pub(crate) fn sample() -> Report {
 fn run(subject: Subject, round: u32, cpu_us: f64, per_s: u64) -> Run {
     let seconds = f64::from(SECONDS);
     // Not two rounds alike, and no chance in it.
-    let wave = |i: u32| 1.0 + 0.06 * (f64::from(i * 7 + round * 3) * 0.9).sin();
+    let wave = |i: u32| 1.0 + 0.05 * (f64::from(i * 5 + round * 3) * 1.7).sin() + 0.02 * f64::from(i % 3);
     let events = per_s * u64::from(SECONDS);
     let cpu = cpu_us * events as f64 * wave(round);
     let of_scale = |scale: f64| Percentiles {
