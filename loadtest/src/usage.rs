@@ -1,0 +1,152 @@
+//! CPU and memory of processes and of our own threads, from /proc.
+
+use crate::result::{ProcessUse, Role};
+use crate::stage::Actor;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Microseconds of one tick of /proc/PID/stat: Linux has shown 100 of them a second for ever.
+const TICK_US: u64 = 10_000;
+const PAGE_BYTES: u64 = 4_096;
+
+/// What a process, or some threads, have used so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Usage {
+    /// Exact, from the scheduler.
+    cpu_us: u64,
+    /// In ticks: how the CPU time divides into user and system.
+    user_ticks: u64,
+    sys_ticks: u64,
+    pub(crate) rss_bytes: u64,
+    /// CPU by thread name, summed over threads of one name.
+    threads_us: BTreeMap<String, u64>,
+}
+
+/// All that is measured at one moment, by name.
+pub(crate) type Census = BTreeMap<String, (Role, Usage)>;
+
+/// Looks at every actor, and at our own receiving and publishing threads.
+pub(crate) fn census(actors: &[Actor]) -> Census {
+    let mut census = Census::new();
+    for actor in actors {
+        let folder = format!("/proc/{}", actor.pid);
+        census.insert(actor.name.clone(), (actor.role, usage(Path::new(&folder), "")));
+    }
+    for (name, threads) in [("receivers", "receive-"), ("publishers", "publish-")] {
+        census.insert(name.to_owned(), (Role::Load, usage(Path::new("/proc/self"), threads)));
+    }
+    census
+}
+
+impl Usage {
+    /// CPU since an earlier look: user and system.
+    pub(crate) fn since(&self, earlier: &Self) -> (u64, u64) {
+        let cpu_us = self.cpu_us.saturating_sub(earlier.cpu_us);
+        let user = self.user_ticks.saturating_sub(earlier.user_ticks);
+        let sys = self.sys_ticks.saturating_sub(earlier.sys_ticks);
+        let user_us = match user + sys {
+            0 => cpu_us / 2,
+            all => cpu_us * user / all,
+        };
+        (user_us, cpu_us - user_us)
+    }
+
+    pub(crate) fn cpu_us_since(&self, earlier: &Self) -> u64 {
+        self.cpu_us.saturating_sub(earlier.cpu_us)
+    }
+}
+
+/// What was used between two looks; `peaks` is the most memory that any look in between saw.
+pub(crate) fn between(earlier: &Census, later: &Census, peaks: &BTreeMap<String, u64>) -> Vec<ProcessUse> {
+    let used = later.iter().filter_map(|(name, (role, after))| {
+        let (_, before) = earlier.get(name)?;
+        let (user_us, sys_us) = after.since(before);
+        let threads = after.threads_us.iter().map(|(thread, us)| {
+            let before_us = before.threads_us.get(thread).copied().unwrap_or(0);
+            (thread.clone(), us.saturating_sub(before_us))
+        });
+        let peak = peaks.get(name).copied().unwrap_or(0);
+        Some(ProcessUse {
+            name: name.clone(),
+            role: *role,
+            user_us,
+            sys_us,
+            rss_start_bytes: before.rss_bytes,
+            rss_peak_bytes: peak.max(before.rss_bytes).max(after.rss_bytes),
+            rss_end_bytes: after.rss_bytes,
+            threads: threads.filter(|(_, us)| *us > 0).collect(),
+        })
+    });
+    used.collect()
+}
+
+/// The threads of a process whose names begin with `prefix`. What cannot be read counts as nothing: the process has
+/// ended, which is told elsewhere.
+fn usage(process: &Path, prefix: &str) -> Usage {
+    let mut usage = Usage { rss_bytes: rss_bytes(process).unwrap_or(0), ..Usage::default() };
+    let Ok(threads) = std::fs::read_dir(process.join("task")) else { return usage };
+    for thread in threads.flatten() {
+        let folder = thread.path();
+        let Some((name, user, sys)) = stat(&folder) else { continue };
+        if !name.starts_with(prefix) {
+            continue;
+        }
+        let us = scheduled_us(&folder).unwrap_or((user + sys) * TICK_US);
+        usage.cpu_us += us;
+        usage.user_ticks += user;
+        usage.sys_ticks += sys;
+        *usage.threads_us.entry(name).or_default() += us;
+    }
+    usage
+}
+
+/// Name and ticks of one thread.
+fn stat(thread: &Path) -> Option<(String, u64, u64)> {
+    let stat = std::fs::read_to_string(thread.join("stat")).ok()?;
+    // The name stands in parentheses and may hold any of these itself.
+    let (head, fields) = stat.rsplit_once(") ")?;
+    let name = head.split_once('(')?.1.to_owned();
+    let mut fields = fields.split(' ').skip(11);
+    Some((name, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+/// Time on a CPU as the scheduler counts it, in nanoseconds there; absent where the kernel was built without.
+fn scheduled_us(thread: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(thread.join("schedstat")).ok()?;
+    let ns: u64 = text.split(' ').next()?.parse().ok()?;
+    Some(ns / 1_000)
+}
+
+fn rss_bytes(process: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(process.join("statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * PAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_threads_are_told_apart_by_name() {
+        let (told, asked) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let busy = std::thread::Builder::new().name("receive-7".to_owned()).spawn(move || {
+            let began = std::time::Instant::now();
+            while began.elapsed().as_millis() < 30 {
+                std::hint::spin_loop();
+            }
+            told.send(()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        let busy = busy.unwrap();
+        asked.recv().unwrap();
+        let census = census(&[]);
+        let (role, usage) = &census["receivers"];
+        assert_eq!(*role, Role::Load);
+        assert!(usage.threads_us["receive-7"] >= 10_000, "{usage:?}");
+        assert!(usage.rss_bytes > 0);
+        drop(end);
+        busy.join().unwrap();
+    }
+}
