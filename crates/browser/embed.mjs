@@ -107,8 +107,6 @@ if (!existsSync(stampFile) || readFileSync(stampFile, "utf8") !== stamp) {
   const made = `${CACHE}.new`;
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { recursive: true });
-  const client = npm(["run", "build", "--workspace", "tally-client"]);
-  if (!client.ok) fail(`npm run build --workspace tally-client: ${gist(client.text)}`);
   const { workspaces } = read("package.json");
   const built = PAGES.filter((page) => workspaces.includes(page)).map((page) => buildPage(page, made));
   // What failed may have failed for reasons outside the sources: it is tried again.
