@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** Bytes, of everything that `tally-client` exports. */
-export const BUDGET = 10_240;
+/** Bytes, of everything that `tally-client` exports. It may shrink towards GOAL, not grow. */
+export const BUDGET = 14_080;
+/** What a page should pay at most. */
+export const GOAL = 10_240;
 
 export const measure = async () => {
   const entry = fileURLToPath(new URL("../src/index.ts", import.meta.url));
@@ -23,6 +25,8 @@ export const measure = async () => {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { minified, gzipped } = await measure();
-  process.stdout.write(`tally-client: ${minified} bytes minified, ${gzipped} gzipped, budget ${BUDGET}\n`);
+  process.stdout.write(
+    `tally-client: ${minified} bytes minified, ${gzipped} gzipped, budget ${BUDGET}, goal ${GOAL}\n`,
+  );
   if (gzipped > BUDGET) process.exitCode = 1;
 }

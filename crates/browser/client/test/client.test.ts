@@ -256,6 +256,17 @@ describe("the ledger", () => {
     expect(job.rate).toBeGreaterThan(0);
   });
 
+  it("leaves alone what it has handed over", async () => {
+    const { job, gateway } = await attached();
+    const told = next(job, "counts");
+    const last = next(job, "events");
+    gateway.send(counts("job:1", { ok: 8 }), events("job:1", 9, "ok"));
+    const { totals } = await told;
+    await last;
+    expect([...totals]).toEqual([["ok", 8]]);
+    expect([...job.totals]).toEqual([["ok", 9]]);
+  });
+
   it("reports a violation, unsubscribes, and subscribes afresh", async () => {
     const { client, job, gateway } = await attached();
     const told = next(job, "violation");
