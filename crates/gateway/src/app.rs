@@ -138,6 +138,7 @@ impl Gateway {
         let acceptor = Arc::new(Acceptor::new(app.clone(), targets));
         tasks.spawn(acceptor.clone().run(public, Door::Public, phase_reader.clone()));
         tasks.spawn(acceptor.run(admin, Door::Admin, phase_reader));
+        crate::http::pages::log_absent();
         app.is_ready.store(true, Ordering::Relaxed);
         metrics.ready.set(1.0);
         Ok(Running { listen_addr, admin_addr, app, phase, shards, tasks, _ingest: ingest_thread })

@@ -6,6 +6,7 @@ mod answer;
 mod body;
 mod channel;
 pub(crate) mod origin;
+pub(crate) mod pages;
 mod publish;
 pub(crate) mod upgrade;
 
@@ -17,9 +18,9 @@ use answer::{Refusal, RefusedCode};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use origin::Verdict;
 use std::fmt;
 use std::net::SocketAddr;
@@ -93,14 +94,17 @@ pub(crate) struct Routers {
 impl Routers {
     pub(crate) fn new(entrance: &Arc<Entrance>) -> Self {
         let public = Router::new()
-            .route("/", get(page))
+            .route("/", get(pages::viewer))
+            .route("/assets/{*file}", get(pages::viewer_asset))
             .route("/v1/channels/{channel}", get(channel::snapshot))
             .route("/v1/channels/{channel}/events", post(publish::events).get(channel::history))
             .route("/v1/channels/{channel}/counts", post(publish::counts));
         let admin = Router::new()
             .route("/healthz", get(admin::health))
             .route("/readyz", get(admin::ready))
-            .route("/metrics", get(admin::metrics));
+            .route("/metrics", get(admin::metrics))
+            .route("/ops", get(pages::ops))
+            .route("/ops/assets/{*file}", get(pages::ops_asset));
         Self { public: finish(public, entrance), admin: finish(admin, entrance) }
     }
 }
@@ -113,19 +117,6 @@ fn finish(router: Router<Arc<Entrance>>, entrance: &Arc<Entrance>) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .layer(from_fn_with_state(entrance.clone(), guard))
         .with_state(entrance.clone())
-}
-
-const PAGE: &str = include_str!("page/index.html");
-
-async fn page() -> Response {
-    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-                  img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    let headers = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
-    std::future::ready((headers, Html(PAGE)).into_response()).await
 }
 
 async fn unknown_path(request: Request) -> Refusal {
