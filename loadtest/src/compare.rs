@@ -122,19 +122,9 @@ fn table(reports: &[Report], subject: Subject, look: Look) -> Table {
         let spreads: Vec<_> = reports.iter().map(|report| spread(report, subject, measure)).collect();
         add_row(&mut table, &format!("{}, {}", measure.name, measure.unit), &spreads);
     }
-    let figures: Vec<_> = reports.iter().map(|report| own_figures(report, subject)).collect();
-    let mut names: Vec<(&str, &str)> = Vec::new();
-    for (name, unit, _) in figures.iter().flatten() {
-        if !names.contains(&(name, unit)) {
-            names.push((name, unit));
-        }
-    }
-    for (name, unit) in names {
-        let of = |figures: &Vec<(String, String, Spread)>| {
-            figures.iter().find(|figure| figure.0 == name && figure.1 == unit).map(|figure| figure.2)
-        };
-        let spreads: Vec<_> = figures.iter().map(of).collect();
-        add_row(&mut table, &format!("{name}, {unit}"), &spreads);
+    for own in own_figures(reports) {
+        let spreads: Vec<_> = reports.iter().map(|report| own.spread(report, subject)).collect();
+        add_row(&mut table, &format!("{}, {}", own.name, own.unit), &spreads);
     }
     table
 }

@@ -27,7 +27,7 @@ pub(crate) struct Written {
 
 /// Prints what a run measured, for a person; without colour and frames where stdout is no terminal.
 pub(crate) fn print_table(report: &Report) {
-    let text = table::render(report, table::Look::of_stdout());
+    let text = table::render(report, Look::of_stdout());
     // A reader that has gone away does not make the run fail.
     let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -160,6 +160,8 @@ fn every_client_gets_every_byte_in_order() {
             }
             redis.publish(&sent);
         });
+        // Who comes now, while the slow ones still lack most of it, gets what is published from now on.
+        let mut late = floor.listen(&both, None);
         // The others have all of it before the slow ones read anything.
         expect(&mut slow[0], &both, &sent);
         expect(&mut slow[1], &a, &sent);
@@ -169,6 +171,7 @@ fn every_client_gets_every_byte_in_order() {
         let more = messages(&both, 2);
         redis.publish(&more);
         expect(&mut slow[0], &both, &more);
+        expect(&mut late, &both, &more);
         floor.end(redis);
     }
 }

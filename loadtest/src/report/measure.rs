@@ -119,22 +119,30 @@ pub(crate) fn middle(report: &Report, subject: Subject) -> Option<&Run> {
     runs.get(runs.len().saturating_sub(1) / 2).copied()
 }
 
-/// The scenario's own figures of a subject by name and unit, in the order of the first run that has them.
-pub(crate) fn own_figures(report: &Report, subject: Subject) -> Vec<(String, String, Spread)> {
-    let mut names: Vec<(&str, &str)> = Vec::new();
-    for figure in runs_of(report, subject).flat_map(|run| &run.figures) {
-        if !names.contains(&(figure.name.as_str(), figure.unit.as_str())) {
-            names.push((&figure.name, &figure.unit));
+/// A figure of the scenario's own, over the rounds.
+#[derive(Debug)]
+pub(crate) struct Own<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
+}
+
+impl Own<'_> {
+    pub(crate) fn spread(&self, report: &Report, subject: Subject) -> Option<Spread> {
+        let figures = runs_of(report, subject).flat_map(|run| &run.figures);
+        let same = figures.filter(|of| of.name == self.name && of.unit == self.unit);
+        Spread::of(same.map(|of| of.value))
+    }
+}
+
+/// The scenario's own figures by name and unit, in the order in which runs have them.
+pub(crate) fn own_figures<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Vec<Own<'a>> {
+    let mut all: Vec<Own<'a>> = Vec::new();
+    for figure in reports.into_iter().flat_map(|report| &report.runs).flat_map(|run| &run.figures) {
+        if !all.iter().any(|own| own.name == figure.name && own.unit == figure.unit) {
+            all.push(Own { name: &figure.name, unit: &figure.unit });
         }
     }
-    let spread_of = |name: &str, unit: &str| {
-        let figures = runs_of(report, subject).flat_map(|run| &run.figures);
-        Spread::of(figures.filter(|of| of.name == name && of.unit == unit).map(|of| of.value))
-    };
-    names
-        .into_iter()
-        .filter_map(|(name, unit)| Some((name.to_owned(), unit.to_owned(), spread_of(name, unit)?)))
-        .collect()
+    all
 }
 
 pub(crate) fn percent(cpu_us: u64, seconds: f64) -> f64 {

@@ -69,7 +69,7 @@ fn head(report: &Report) -> Markup {
                 div { dt { "Measured" } dd { (rounds) @if rounds == 1 { " round" } @else { " rounds" } " of " (plain(seconds)) " s" } }
                 div { dt { "Tally" } dd { (machine.tally_version) } }
                 div { dt { "Redis" } dd { (machine.redis_version) } }
-                div { dt { "Machine" } dd { (machine.cores) " cores, " (plain(mib(machine.memory_bytes) / 1024.0)) " GiB, " (machine.cpu) } }
+                div { dt { "Machine" } dd { (machine.cores) @if machine.cores == 1 { " core, " } @else { " cores, " } (plain(mib(machine.memory_bytes) / 1024.0)) " GiB, " (machine.cpu) } }
                 div { dt { "Kernel" } dd { (machine.kernel) } }
             }
         }
@@ -402,19 +402,20 @@ fn checks(report: &Report) -> Markup {
 }
 
 fn own(report: &Report, subjects: &[Subject]) -> Markup {
-    let figures: Vec<_> = subjects.iter().map(|subject| (*subject, own_figures(report, *subject))).collect();
+    let figures = own_figures([report]);
     html! {
-        @if figures.iter().any(|(_, figures)| !figures.is_empty()) {
+        @if !figures.is_empty() {
             section {
                 h2 { "The scenario's own figures" }
                 div.scroll { table {
-                    thead { tr { th scope="col" { "Of" } th scope="col" { "Figure" } th.n scope="col" { "Value" } th scope="col" { "Unit" } } }
-                    tbody { @for (subject, figures) in figures { @for (figure, unit, of) in figures { tr {
-                        td { (name(subject)) }
-                        th scope="row" { (figure) }
-                        td.n { (spread_cell(Some(of))) }
-                        td { (unit) }
-                    } } } }
+                    thead { tr {
+                        th scope="col" { "Figure" }
+                        @for subject in subjects { th.n scope="col" { (name(*subject)) } }
+                    } }
+                    tbody { @for own in figures { tr {
+                        th scope="row" { (own.name) " " span.unit { (own.unit) } }
+                        @for subject in subjects { td.n { (spread_cell(own.spread(report, *subject))) } }
+                    } } }
                 } }
             }
         }

@@ -136,16 +136,12 @@ fn figures(report: &Report, look: Look) -> Table {
 
 fn own(report: &Report, look: Look) -> Option<Table> {
     let mut table = look.table();
-    table.set_header(vec![Cell::new(""), Cell::new("figure"), right("value"), Cell::new("unit")]);
-    for subject in subjects(report) {
-        for (figure, unit, spread) in own_figures(report, subject) {
-            table.add_row(vec![
-                Cell::new(name(subject)),
-                Cell::new(figure),
-                right(spread_text(Some(spread))),
-                Cell::new(unit),
-            ]);
-        }
+    let subjects = subjects(report);
+    let columns = subjects.iter().map(|subject| right(name(*subject)));
+    table.set_header([Cell::new("")].into_iter().chain(columns).chain([Cell::new("")]));
+    for own in own_figures([report]) {
+        let values = subjects.iter().map(|subject| right(spread_text(own.spread(report, *subject))));
+        table.add_row([Cell::new(own.name)].into_iter().chain(values).chain([Cell::new(own.unit)]));
     }
     (!table.is_empty()).then_some(table)
 }
