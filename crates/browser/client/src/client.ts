@@ -126,7 +126,7 @@ export class Client extends Emitter<ClientHandlers> {
   connect(): void {
     this.#unwatch ??= watchPage({
       visible: (isVisible) => this.#handleVisible(isVisible),
-      online: () => this.#step((now) => this.#session.handleOnline(now)),
+      network: (isOnline) => this.#step((now) => this.#session.handleNetwork(isOnline, now)),
       woke: () => this.#wake(),
     });
     if (this.state === "disconnected") {

@@ -5,7 +5,8 @@
 export interface PageHandlers {
   /** The page was hidden or shown. */
   visible(isVisible: boolean): void;
-  online(): void;
+  /** The network went or came back. */
+  network(isOnline: boolean): void;
   /** The page may have slept: look at the clock. */
   woke(): void;
 }
@@ -27,7 +28,8 @@ export const watchPage = (handlers: PageHandlers): (() => void) => {
   listen(page, "resume", handlers.woke);
   listen(self, "pageshow", handlers.woke);
   listen(self, "focus", handlers.woke);
-  listen(self, "online", handlers.online);
+  listen(self, "online", () => handlers.network(true));
+  listen(self, "offline", () => handlers.network(false));
   if (page?.hidden) handlers.visible(false);
   return () => {
     for (const end of ends) end();

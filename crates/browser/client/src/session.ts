@@ -186,10 +186,13 @@ export class Session {
     this.handleDisconnect({ code: null, reason: `nothing was received for ${silenceMax} ms` }, now);
   }
 
-  /** The network came back: connect at once, or have the present connection prove within a heartbeat that it lives. */
-  handleOnline(now: number): void {
+  /**
+   * The network went or came back. There is a connection: it has to prove within a heartbeat that it lives, as what the
+   * browser calls offline need not concern this gateway. There is none: online is the moment to try.
+   */
+  handleNetwork(isOnline: boolean, now: number): void {
     const { link } = this;
-    if (link.is === "down") {
+    if (link.is === "down" && isOnline) {
       this.attempts = 0;
       this.link = { is: "down", until: Math.min(link.until, now + this.random() * this.policy.baseMs) };
     } else if (link.is === "up") {

@@ -231,9 +231,9 @@ describe("supervision", () => {
     expect(wire.isClosed).toBe(true);
   });
 
-  it("has the connection prove itself when the network changed", async () => {
+  it.each(["online", "offline"])("has the connection prove itself when the page is %s", async (type) => {
     const { wire } = await connected();
-    page.dispatchEvent(new Event("online"));
+    page.dispatchEvent(new Event(type));
     await vi.advanceTimersByTimeAsync(15_999);
     expect(wire.isClosed).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
