@@ -33,7 +33,7 @@ pub use frame::server::{
     ServerFrame, Subscribed, Summary, SummaryChannel, TailEvent, Unnumbered, Unsubscribed, UpstreamFrame,
     UpstreamStatus, WireEvent,
 };
-pub use frame::write_events_frame;
+pub use frame::{write_events_frame, write_events_frame_after};
 pub use intake::{BadLine, Intake, IntakeError, OnError, drop_keys, read_events, read_value};
 pub use json::{JsonError, RawJson};
 pub use ledger::{Law, Ledger, Violation};
@@ -41,7 +41,7 @@ pub use limits::*;
 pub use name::{ChannelName, Kind, NameError, ProducerId};
 pub use number::{Epoch, EpochError, Seq, UnixMs};
 pub use publish::{CountsError, CountsOnly, Heard, Published};
-pub use record::{Body, Draft, DraftState, Record, RecordError, RecordEvent, RecordHeader};
+pub use record::{Body, Draft, DraftState, Place, Record, RecordError, RecordEvent, RecordHeader};
 pub use rung::{Rung, TickMs, Why};
 pub use snapshot::{Position, Prev, Snapshot, State};
 pub use totals::Totals;

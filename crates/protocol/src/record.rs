@@ -8,7 +8,7 @@
 mod decode;
 mod draft;
 
-pub use draft::{Draft, DraftState};
+pub use draft::{Draft, DraftState, Place};
 
 use crate::event::Class;
 use crate::json::RawJson;

@@ -8,6 +8,7 @@ use super::reply;
 use super::script::{Answer, Call};
 use super::session::Session;
 use crate::{Away, CHANNEL_EXPIRY, Content, Head, Publish, PublishError};
+use bytes::Bytes;
 use fred::types::Value;
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -23,13 +24,28 @@ const PROBE_EXPIRY: Duration = Duration::from_secs(60);
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// Audits that are on their way at once.
 const AUDIT_MAX: usize = 256;
+/// Bytes of the field `head` before epoch and owner.
+const HEAD_LEN: usize = 108;
 
 /// Publishes, or says what is known of the call.
 pub(super) async fn publish(session: &Session, publish: &Publish) -> Result<Published, PublishError> {
-    let call = Call::new(&session.keys, publish, CHANNEL_EXPIRY);
-    match run(session, &call).await? {
-        Answer::Published(published) | Answer::Untold(published, _) => Ok(published),
-        Answer::Refused(refusal) => Err(refusal.into()),
+    let place = session.places.next(&publish.channel, publish.content.len());
+    let call = Call::new(&session.keys, publish, CHANNEL_EXPIRY, place.as_ref());
+    let answer = run(session, &call).await;
+    match answer {
+        Ok(Answer::Published(told)) => {
+            session.places.handle_told(&publish.channel, place.as_ref(), &told);
+            Ok(told.published)
+        }
+        // Where the channel stands now, nobody knows.
+        Ok(Answer::Refused(refusal)) => {
+            session.places.forget(&publish.channel);
+            Err(refusal.into())
+        }
+        Err(error) => {
+            session.places.forget(&publish.channel);
+            Err(error)
+        }
     }
 }
 
@@ -48,10 +64,10 @@ pub(super) async fn publish_probe(session: &Session, probe: &Probe) -> Result<Pu
         batch: None,
         epoch: Epoch::new(&format!("{:016x}", fastrand::u64(..))).expect("sixteen digits are an epoch"),
     };
-    let call = Call::new(&session.keys, &publish, PROBE_EXPIRY);
+    let call = Call::new(&session.keys, &publish, PROBE_EXPIRY, None);
     match run(session, &call).await {
-        Ok(Answer::Published(published)) => Ok(published),
-        Ok(Answer::Untold(_, problem)) => Err(LinkError::of_answer(&problem)),
+        Ok(Answer::Published(told)) if told.problem.is_empty() => Ok(told.published),
+        Ok(Answer::Published(told)) => Err(LinkError::of_answer(&told.problem)),
         Ok(Answer::Refused(refusal)) => Err(LinkError::Answer(refusal.to_string())),
         Err(PublishError::Unavailable(text) | PublishError::Unknown(text)) => {
             Err(session.ending().unwrap_or(LinkError::Answer(text)))
@@ -123,10 +139,13 @@ pub(super) async fn snapshot(session: &Session, channel: &ChannelName) -> Result
     decoded(&fields).map(Some).ok_or_else(|| damaged(&key))
 }
 
-fn decoded(fields: &HashMap<String, String>) -> Option<Snapshot> {
-    let epoch = Epoch::new(fields.get("epoch")?).ok()?;
-    let seq = seq(fields.get("seq")?)?;
-    let prev = match fields.get("prev").map(|prev| prev.split_once(' ')) {
+fn decoded(fields: &HashMap<String, Bytes>) -> Option<Snapshot> {
+    let Head { epoch, seq } = decoded_head(fields.get("head")?)?;
+    let field = |name: &str| match fields.get(name) {
+        Some(value) => std::str::from_utf8(value).map(Some).ok(),
+        None => Some(None),
+    };
+    let prev = match field("prev")?.map(|prev| prev.split_once(' ')) {
         None => None,
         Some(prev) => {
             let (at, epoch) = prev?;
@@ -134,19 +153,30 @@ fn decoded(fields: &HashMap<String, String>) -> Option<Snapshot> {
         }
     };
     let mut totals = Totals::new();
-    for (field, count) in fields {
-        if let Some(kind) = field.strip_prefix("k:") {
-            totals.add(&Kind::new(kind).ok()?, count.parse().ok()?);
+    for (name, count) in fields {
+        if let Some(kind) = name.strip_prefix("k:") {
+            totals.add(&Kind::new(kind).ok()?, std::str::from_utf8(count).ok()?.parse().ok()?);
         }
     }
     if totals.sum() != seq.get() {
         return None;
     }
-    let state = match fields.get("state") {
+    let state = match field("state")? {
         None => None,
         Some(state) => Some(decoded_state(state)?),
     };
     Some(Snapshot { epoch, prev, seq, totals, state })
+}
+
+/// Epoch and seq of the field `head`, whose layout docs/redis.md has.
+fn decoded_head(head: &[u8]) -> Option<Head> {
+    let (epoch_len, owner_len) = (usize::from(*head.first()?), usize::from(*head.get(1)?));
+    if head.len() != HEAD_LEN + epoch_len + owner_len {
+        return None;
+    }
+    let seq = u64::from_be_bytes(head[4..12].try_into().ok()?);
+    let epoch = std::str::from_utf8(&head[HEAD_LEN..HEAD_LEN + epoch_len]).ok()?;
+    Some(Head { epoch: Epoch::new(epoch).ok()?, seq: Seq::new(seq)? })
 }
 
 /// `seq kind sent-as at data`, with `/` where it was sent as what it is tallied as.
@@ -159,7 +189,7 @@ fn decoded_state(state: &str) -> Option<State> {
         sent => Some(Kind::new(sent).ok()?),
     };
     let at = UnixMs::new(parts.next()?.parse().ok()?);
-    let data = RawJson::new(&bytes::Bytes::copy_from_slice(parts.next()?.as_bytes())).ok()?;
+    let data = RawJson::new(&Bytes::copy_from_slice(parts.next()?.as_bytes())).ok()?;
     Some(State { seq, kind, sent_as, at, data })
 }
 
@@ -184,17 +214,14 @@ async fn head(session: &Session, channel: &ChannelName) -> Result<Option<Head>, 
     let key = session.keys.key(channel, Key::Meta);
     let expiry = CHANNEL_EXPIRY.as_millis().to_string();
     let (fields, renewed) = tokio::join!(
-        read(session, "HMGET", vec![Value::from(key.as_str()), Value::from("epoch"), Value::from("seq")]),
+        read(session, "HMGET", vec![Value::from(key.as_str()), Value::from("head")]),
         read(session, "PEXPIRE", vec![Value::from(key.as_str()), Value::from(expiry)]),
     );
     renewed?;
-    match reply::optional_texts(&fields?).as_deref() {
-        Some([None, None]) => Ok(None),
-        Some([Some(epoch), Some(at)]) => {
-            let head = Epoch::new(epoch).ok().zip(seq(at)).map(|(epoch, seq)| Head { epoch, seq });
-            head.map(Some).ok_or_else(|| damaged(&key))
-        }
-        _ => Err(damaged(&key)),
+    match reply::first(&fields?) {
+        Some(None) => Ok(None),
+        Some(Some(head)) => decoded_head(&head).map(Some).ok_or_else(|| damaged(&key)),
+        None => Err(damaged(&key)),
     }
 }
 

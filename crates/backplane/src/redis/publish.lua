@@ -1,213 +1,258 @@
 -- Numbers and publishes one batch of one channel in one atomic step; docs/redis.md has the keys and fields.
--- Everything that can be refused is refused before the first write. Numbers leave through %.0f or struct only: Lua's
+-- Everything that can be refused is refused before the first write. Numbers leave through %.0f, %d or struct only: Lua's
 -- own way of writing them loses digits from 10^14 on. Redis's Lua hashes every byte of each new string (1.2 us per
--- KiB), so a payload becomes one only twice: as it comes, and with the broker's part in front.
+-- KiB), so a record that came with the right header goes out as it came; and what a batch like the one before does not
+-- need (another producer, a new epoch, a full table of kinds) stands in branches of its own.
 -- KEYS: meta, producers:0, producers:1, log. ARGV: see script.rs.
 
-local META, LOG = KEYS[1], KEYS[4]
-local MEMORY, PRODUCERS_MAX, KINDS_MAX = @MEMORY@, @PRODUCERS_MAX@, @KINDS_MAX@
+local ARGV, META = ARGV, KEYS[1]
+local call, format, find, pack, take = redis.call, string.format, string.find, struct.pack, struct.unpack
+local MEMORY, PRODUCERS_MAX, KINDS_MAX, LOOK = @MEMORY@, @PRODUCERS_MAX@, @KINDS_MAX@, @LOOK@
 local SEQ_END = 9007199254740992
-local FIRST_RECORD = 15
+local FIRST_RECORD = 8
+-- The field `head`: lengths of epoch and owner, the owner's heard, kinds with a place; seq, when the keys were last
+-- looked after, replication id; the owner's number, from, to, when accepted, kinds' hash; then epoch and owner.
+local HEAD, HEAD_LEN = '>BBc1BI8I8c40I8I8I8I8c16', 108
 
-local function whole(text, least)
-  local n = tonumber(text)
-  if n and n >= least and n < SEQ_END and n % 1 == 0 then return n end
-end
-
-local function digits(n) return string.format('%.0f', n) end
-
--- The reply of a read, or what to answer in its place.
-local function read(key, ...)
-  local got = redis.pcall('HMGET', key, ...)
-  if not got.err then return got end
-  if string.find(got.err, 'WRONGTYPE', 1, true) then return nil, {'no', 'type', key} end
-  return nil, got
-end
-
-local channel, drawn, expiry, total = ARGV[1], ARGV[2], whole(ARGV[3], 1), whole(ARGV[7], 1)
-local state_in, records_n = whole(ARGV[8], 0), whole(ARGV[14], 1)
-if not (expiry and total and state_in and records_n) or state_in > records_n or string.find(ARGV[3], '%D') then
+local producer, kinds_hash = ARGV[3], ARGV[4]
+if #ARGV < FIRST_RECORD + 2 or #ARGV[5] ~= 28 then return {'no', 'call', 'it is too short'} end
+local number, total, expiry, records_n = take('>I8I8I8I4', ARGV[5])
+if not (total > 0 and total < SEQ_END and number < SEQ_END and expiry > 0 and expiry < SEQ_END) then
   return {'no', 'call', 'a number is out of range'}
 end
-if #drawn < 1 or #drawn > 32 or string.find(drawn, '[%c%s"\\\128-\255]') then
-  return {'no', 'call', 'the epoch is not valid'}
+if producer ~= '' and (#producer > 255 or #kinds_hash ~= 16) then
+  return {'no', 'call', 'the producer is not valid'}
 end
 
 -- The records as they came: checked, and their kinds gathered.
-local fields, place = {'epoch', 'repl', 'seq', 'kinds', 'k:_other'}, {}
+local fields, place = {'head'}, {}
 local at, sum = FIRST_RECORD, 0
 for _ = 1, records_n do
-  local flag, events, kinds = ARGV[at], whole(ARGV[at + 1], 1), whole(ARGV[at + 2], 1)
-  if not (events and kinds) or kinds > 256 or (flag ~= '1' and (flag ~= '0' or events > 256)) then
+  local row = ARGV[at]
+  if not row or #row < 23 then return {'no', 'call', 'a record is too short'} end
+  local flag, _, kinds, events = take('>BI4I2I8', row)
+  if kinds > 256 or #row ~= 15 + 8 * kinds or (flag ~= 1 and (flag ~= 0 or events > 256)) then
     return {'no', 'call', 'a record is over its limits'}
   end
   local counted = 0
-  for i = at + 3, at + 1 + 2 * kinds, 2 do
-    local kind, n = ARGV[i], whole(ARGV[i + 1], 1)
-    if not n then return {'no', 'call', 'a count is not positive'} end
+  for i = 1, kinds do
+    local kind, n = ARGV[at + i], take('>I8', row, 8 + 8 * i)
+    if n < 1 then return {'no', 'call', 'a count is not positive'} end
+    if not kind or kind == '_other' then return {'no', 'call', 'a kind is not valid'} end
     if not place[kind] then
-      if not kind or #kind > 64 or not string.find(kind, '^[%w%.:%-][%w%._:%-]*$') then
-        return {'no', 'call', 'a kind is not valid'}
-      end
       fields[#fields + 1] = 'k:' .. kind
       place[kind] = #fields
     end
     counted = counted + n
   end
-  if counted ~= events then return {'no', 'call', 'counts do not add up'} end
-  at = at + 4 + 2 * kinds
+  if counted ~= events or events < 1 then return {'no', 'call', 'counts do not add up'} end
+  at = at + 2 + kinds
   sum = sum + events
 end
-if at ~= #ARGV + 1 or sum ~= total then return {'no', 'call', 'records do not add up'} end
+local state_in = 0
+if ARGV[6] ~= '' then state_in = #ARGV[6] > 20 and take('>I4', ARGV[6]) or records_n + 1 end
+if at ~= #ARGV + 1 or sum ~= total or state_in > records_n then
+  return {'no', 'call', 'records do not add up'}
+end
 
 -- The channel as it is; in slices, because Lua's stack holds no more than 8,000 values.
-local info = redis.call('INFO', 'replication')
-local _, repl_at = string.find(info, 'master_replid:', 1, true)
-if not repl_at then return {'no', 'call', 'the server tells no replication id'} end
-local repl = string.sub(info, repl_at + 1, repl_at + 40)
-local held = {}
-for from = 1, #fields, 1000 do
+local info = call('INFO', 'replication')
+local _, repl_at = find(info, 'master_replid:', 1, true)
+local repl = repl_at and string.sub(info, repl_at + 1, repl_at + 40) or ''
+if #repl ~= 40 then return {'no', 'call', 'the server tells no replication id'} end
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local held = redis.pcall('HMGET', META, unpack(fields, 1, math.min(#fields, 1000)))
+if held.err then
+  if find(held.err, 'WRONGTYPE', 1, true) then return {'no', 'type', META} end
+  return held
+end
+for from = 1001, #fields, 1000 do
   local to = math.min(from + 999, #fields)
-  local got, answer = read(META, unpack(fields, from, to))
-  if answer then return answer end
-  for i = from, to do held[i] = got[i - from + 1] end
+  local more = call('HMGET', META, unpack(fields, from, to))
+  for i = from, to do held[i] = more[i - from + 1] end
 end
-local epoch, seq, kinds_n, other = held[1], 0, 0, 0
-if epoch then
-  seq, kinds_n, other = whole(held[3], 0), whole(held[4], 0), whole(held[5] or 0, 0)
-  if not (seq and kinds_n and other) or not held[2] or #epoch > 32 then return {'no', 'damaged', META} end
+local head, epoch = held[1], nil
+local seq, kinds_n, looked, same, owner, heard = 0, 0, 0, false, '', 'n'
+local last, from, to, accepted, hash = 0, 0, 0, 0, '0000000000000000'
+if head then
+  local epoch_len, owner_len = string.byte(head, 1, 2)
+  if #head < HEAD_LEN or #head ~= HEAD_LEN + epoch_len + owner_len then return {'no', 'damaged', META} end
+  local _, _, h, k, s, l, id, a, b, c, d, e = take(HEAD, head)
+  heard, kinds_n, seq, looked, same, last, from, to, accepted, hash = h, k, s, l, id == repl, a, b, c, d, e
+  epoch = string.sub(head, HEAD_LEN + 1, HEAD_LEN + epoch_len)
+  owner = string.sub(head, HEAD_LEN + epoch_len + 1)
+  if seq >= SEQ_END or kinds_n > KINDS_MAX or epoch_len < 1 or epoch_len > 32 then
+    return {'no', 'damaged', META}
+  end
+elseif call('HLEN', META) > 0 then
+  return {'no', 'damaged', META}
 end
-for i = 6, #fields do
-  if held[i] then
-    held[i] = whole(held[i], 1)
-    if not held[i] then return {'no', 'damaged', META} end
+for i = 2, #fields do
+  local n = held[i]
+  if n then
+    n = tonumber(n)
+    if not (n and n >= 1 and n <= seq and n % 1 == 0) then return {'no', 'damaged', META} end
+    held[i] = n
+  elseif #fields[i] > 66 or not find(fields[i], '^k:[%w%.:%-][%w%._:%-]*$') then
+    return {'no', 'call', 'a kind is not valid'}
   end
 end
 
--- The producer: two hashes that alternate; each says in `#` when it began, and holds for two periods from there.
-local producer, number, kinds_hash = ARGV[4], whole(ARGV[5], 0), ARGV[6]
-local into, began, is_fresh, mine_in
-if producer ~= '' then
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local newer, answer = read(KEYS[2], '#', producer)
-  if answer then return answer end
-  local older
-  older, answer = read(KEYS[3], '#', producer)
-  if answer then return answer end
-  newer.key, older.key = KEYS[2], KEYS[3]
-  newer.began, older.began = tonumber(newer[1] or 0) or 0, tonumber(older[1] or 0) or 0
+-- The producer. Who published last, the owner, stands in `head`; the others in two hashes that alternate: each says in
+-- `#` when it began, and holds for two periods from there.
+local is_kept = owner ~= '' and now < accepted + MEMORY
+local is_moved, into, began, is_fresh, mine_in = false, nil, nil, nil, nil
+if producer ~= '' and producer == owner and is_kept then
+  if number == last then
+    if hash ~= kinds_hash then return {'no', 'changed'} end
+    return format('ok %.0f %.0f %s 0 %s ', from, to, heard, epoch)
+  end
+  if number ~= last + 1 then return {'no', 'number', format('%.0f', last + 1), format('%.0f', last)} end
+elseif producer ~= '' or (is_kept and not same) then
+  is_moved = is_kept
+  local generations = {}
+  for i = 1, 2 do
+    local got = redis.pcall('HMGET', KEYS[i + 1], '#', producer)
+    if got.err then
+      if find(got.err, 'WRONGTYPE', 1, true) then return {'no', 'type', KEYS[i + 1]} end
+      return got
+    end
+    local since = tonumber(got[1] or 0) or 0
+    generations[i] = {key = KEYS[i + 1], began = since, holds = now < since + 2 * MEMORY, mine = got[2]}
+  end
+  local newer, older = generations[1], generations[2]
   if older.began > newer.began then newer, older = older, newer end
-  newer.holds, older.holds = now < newer.began + 2 * MEMORY, now < older.began + 2 * MEMORY
   if not newer.holds then
     into, began, is_fresh = older.key, now, true
   elseif now >= newer.began + MEMORY then
     into, began, is_fresh = older.key, newer.began + MEMORY, true
   else
-    into, began = newer.key, newer.began
+    into = newer.key
   end
-  local mine
-  if newer.holds and newer[2] then mine, mine_in = newer[2], newer.key
-  elseif older.holds and older[2] then mine, mine_in = older[2], older.key end
-  if mine then
-    local last, hash, from, to, heard, first = string.match(mine, '^(%d+) (%x+) (%d+) (%d+) (%a) (.+)$')
-    if not last then return {'no', 'damaged', mine_in} end
-    last = tonumber(last)
-    if number == last then
-      if hash ~= kinds_hash then return {'no', 'changed'} end
-      return {'ok', first, from, to, heard, ''}
+  if producer ~= '' then
+    local mine
+    if newer.holds and newer.mine then mine, mine_in = newer.mine, newer.key
+    elseif older.holds and older.mine then mine, mine_in = older.mine, older.key end
+    if mine then
+      local n, kinds, first, final, was_heard, first_epoch =
+        string.match(mine, '^(%d+) (%x+) (%d+) (%d+) (%a) (.+)$')
+      if not n then return {'no', 'damaged', mine_in} end
+      n = tonumber(n)
+      if number == n then
+        if kinds ~= kinds_hash then return {'no', 'changed'} end
+        return 'ok ' .. first .. ' ' .. final .. ' ' .. was_heard .. ' 0 ' .. first_epoch .. ' '
+      end
+      if number ~= n + 1 then return {'no', 'number', format('%.0f', n + 1), format('%.0f', n)} end
+    else
+      if number ~= 1 then return {'no', 'number', '1', ''} end
+      local remembered = is_kept and 1 or 0
+      if newer.holds then remembered = remembered + math.max(call('HLEN', newer.key) - 1, 0) end
+      if older.holds then remembered = remembered + math.max(call('HLEN', older.key) - 1, 0) end
+      if remembered >= PRODUCERS_MAX then return {'no', 'producers'} end
     end
-    if number ~= last + 1 then return {'no', 'number', digits(last + 1), digits(last)} end
-  else
-    if number ~= 1 then return {'no', 'number', '1', ''} end
-    local remembered = 0
-    if newer.holds then remembered = redis.call('HLEN', newer.key) - 1 end
-    if older.holds then remembered = remembered + redis.call('HLEN', older.key) - 1 end
-    if remembered >= PRODUCERS_MAX then return {'no', 'producers'} end
   end
-  if is_fresh then began = {began, began + 2 * MEMORY - now} end
 end
 
 if seq + total >= SEQ_END then return {'no', 'full'} end
-
--- Nothing is refused from here on. A server that may have lost part of the channel starts a new epoch.
-local first, sets = seq + 1, {}
-local function set(field, value) sets[#sets + 1] = field; sets[#sets + 1] = value end
-if not epoch or held[2] ~= repl then
-  if epoch then set('prev', digits(seq) .. ' ' .. epoch) end
+-- %d is three times as fast, and on some machines no wider than 32 bits.
+local digits, answer = '%.0f', 'ok %.0f %.0f %s %s %s '
+if seq + total < 2147483648 then digits, answer = '%d', 'ok %d %d %s %s %s ' end
+local first, sets, moved, moved_name = seq + 1, {'head', ''}, nil, owner
+if is_moved then moved = format('%.0f %s %.0f %.0f %s %s', last, hash, from, to, heard, epoch) end
+-- A server that may have lost part of the channel starts a new epoch.
+if not same then
+  local drawn = ARGV[2]
+  if #drawn < 1 or #drawn > 32 or find(drawn, '[%c%s"\\\128-\255]') then
+    return {'no', 'call', 'the epoch is not valid'}
+  end
+  if epoch then sets[3] = 'prev'; sets[4] = format('%.0f %s', seq, epoch) end
   epoch = drawn
-  set('epoch', epoch)
-  set('repl', repl)
 end
 
--- Numbering, folding, counting; the broker's part in front of each record.
-local counts, changed, messages = {}, {}, {}
-local other_before, kinds_before, state = other, kinds_n, nil
+-- Numbering, folding, counting; the broker's part in front of each record that has not the right one already.
+local messages, other, was_folded, state = {}, nil, '0', nil
 at = FIRST_RECORD
 for r = 1, records_n do
-  local flag, events, kinds = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local folded = {}
+  local row, folded, folded_n = ARGV[at], '', 0
+  local flag, header_len, kinds, events = take('>BI4I2I8', row)
   for i = 1, kinds do
-    local kind, n = ARGV[at + 1 + 2 * i], tonumber(ARGV[at + 2 + 2 * i])
-    local count = counts[kind] or held[place[kind]]
+    local index, n = place[ARGV[at + i]], take('>I8', row, 8 + 8 * i)
+    local count = held[index]
     if not count and kinds_n < KINDS_MAX then
       count, kinds_n = 0, kinds_n + 1
     end
     if count then
-      if not counts[kind] then changed[#changed + 1] = kind end
-      counts[kind] = count + n
+      held[index] = count + n
     else
+      if not other then
+        other = tonumber(call('HMGET', META, 'k:_other')[1] or 0)
+        if not (other and other >= 0 and other <= seq and other % 1 == 0) then return {'no', 'damaged', META} end
+      end
       other = other + n
-      folded[#folded + 1] = struct.pack('>I2', i - 1)
+      folded, folded_n, was_folded = folded .. pack('>I2', i - 1), folded_n + 1, '1'
     end
   end
-  local part = ARGV[at + 3 + 2 * kinds]
-  messages[r] = '\245T\1' .. (flag == '1' and '\1' or '\0') .. struct.pack('>I8I8', seq + 1, seq + events)
-    .. string.char(#epoch) .. epoch .. struct.pack('>I2', #folded) .. table.concat(folded) .. part
+  local message = ARGV[at + 1 + kinds]
+  local header = pack('>BBBBI8I8Bc0I2', 245, 84, 1, flag, seq + 1, seq + events, #epoch, epoch, folded_n) .. folded
+  if state_in == r then
+    local _, offset, start, stop = take('>I4I8I4I4', ARGV[6])
+    local kind = string.sub(ARGV[6], 21)
+    local tallied = place[kind] and held[place[kind]] and (kind .. ' /') or ('_other ' .. kind)
+    state = format('%.0f ', first + offset) .. tallied .. ' ' .. ARGV[7] .. ' '
+      .. string.sub(message, header_len + start, header_len + stop)
+  end
+  if header_len ~= #header or find(message, header, 1, true) ~= 1 then
+    message = header .. string.sub(message, header_len + 1)
+  end
+  messages[r] = message
   seq = seq + events
-  if r == state_in then
-    local kind = ARGV[10]
-    local tallied = counts[kind] and (kind .. ' /') or ('_other ' .. kind)
-    state = digits(first + tonumber(ARGV[9])) .. ' ' .. tallied .. ' ' .. ARGV[11] .. ' '
-      .. string.sub(part, tonumber(ARGV[12]), tonumber(ARGV[13]))
-  end
-  at = at + 4 + 2 * kinds
+  at = at + 2 + kinds
 end
-
-local from_text, to_text = digits(first), digits(seq)
-set('seq', to_text)
-if kinds_n ~= kinds_before or first == 1 then set('kinds', digits(kinds_n)) end
-for _, kind in ipairs(changed) do set('k:' .. kind, digits(counts[kind])) end
-if other ~= other_before then set('k:_other', digits(other)) end
-if state then set('state', state) end
-redis.call('HSET', META, unpack(sets))
-redis.call('PEXPIRE', META, ARGV[3])
-redis.call('UNLINK', LOG)
-
-local function remember(heard)
-  redis.call('HSET', into, producer,
-    digits(number) .. ' ' .. kinds_hash .. ' ' .. from_text .. ' ' .. to_text .. ' ' .. heard .. ' ' .. epoch)
+for i = 2, #fields do
+  if held[i] then sets[#sets + 1] = fields[i]; sets[#sets + 1] = format(digits, held[i]) end
 end
-if into then
+if other then sets[#sets + 1] = 'k:_other'; sets[#sets + 1] = format(digits, other) end
+if state then sets[#sets + 1] = 'state'; sets[#sets + 1] = state end
+
+-- Nothing is refused from here on.
+local is_looked_after = now < looked + LOOK and now >= looked
+if not is_looked_after then looked = now end
+if producer ~= '' then
+  owner, last, from, to, accepted, hash = producer, number, first, seq, now, kinds_hash
+  if heard == 'u' then heard = 'n' end
+elseif is_moved or not is_kept then
+  owner = ''
+end
+head = pack(HEAD .. 'c0c0', #epoch, #owner, heard, kinds_n, seq, looked, repl, last, from, to, accepted, hash, epoch, owner)
+sets[2] = head
+call('HSET', META, unpack(sets))
+if not is_looked_after then
+  call('PEXPIRE', META, format('%.0f', expiry + LOOK))
+  call('UNLINK', KEYS[4])
+end
+if moved then
   if is_fresh then
-    redis.call('UNLINK', into)
-    redis.call('HSET', into, '#', digits(began[1]))
-    redis.call('PEXPIRE', into, digits(began[2]))
+    call('UNLINK', into)
+    call('HSET', into, '#', format('%.0f', began))
+    call('PEXPIRE', into, format('%.0f', began + 2 * MEMORY - now))
   end
-  if mine_in and mine_in ~= into then redis.call('HDEL', mine_in, producer) end
-  remember('n')
+  call('HSET', into, moved_name, moved)
 end
+if mine_in then call('HDEL', mine_in, producer) end
 
-local heard, problem = 'n', ''
-for _, message in ipairs(messages) do
-  local receivers = redis.pcall('PUBLISH', channel, message)
+local is_heard, problem = 'n', ''
+for r = 1, records_n do
+  local receivers = redis.pcall('PUBLISH', ARGV[1], messages[r])
   if type(receivers) == 'table' then
     problem = receivers.err or 'PUBLISH failed'
   elseif receivers > 0 then
-    heard = 'y'
+    is_heard = 'y'
   end
 end
-if problem ~= '' then heard = 'u' end
--- Before this it says that nobody heard, so that a channel without listeners costs no second write.
-if into and heard ~= 'n' then remember(heard) end
-return {'ok', epoch, from_text, to_text, heard, problem}
+if problem ~= '' then is_heard = 'u' end
+-- Before this it says what the batch before was told, so that a channel whose listeners stay costs no second write.
+if producer ~= '' and is_heard ~= heard then
+  call('HSET', META, 'head', string.sub(head, 1, 2) .. is_heard .. string.sub(head, 4))
+end
+return format(answer, first, seq, is_heard, was_folded, epoch) .. problem

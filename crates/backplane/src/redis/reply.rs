@@ -6,6 +6,7 @@
 //! fred takes an *array* of 3 or 4 whose first element reads `message`, `subscribe` … for a pub/sub push and drops it;
 //! the replies of all callers behind it shift. So no array that is read here begins with what others choose.
 
+use bytes::Bytes;
 use fred::interfaces::Resp3Frame;
 use std::collections::HashMap;
 
@@ -36,22 +37,26 @@ pub(super) fn texts(reply: &Resp3Frame) -> Option<Vec<String>> {
     }
 }
 
-/// Elements of an array; `None` where an element is null.
-pub(super) fn optional_texts(reply: &Resp3Frame) -> Option<Vec<Option<String>>> {
+/// The first element of an array; `Some(None)` where it is null.
+pub(super) fn first(reply: &Resp3Frame) -> Option<Option<Bytes>> {
     match reply {
-        Resp3Frame::Array { data, .. } => Some(data.iter().map(text).collect()),
+        Resp3Frame::Array { data, .. } => match data.first()? {
+            Resp3Frame::BlobString { data, .. } => Some(Some(data.clone())),
+            Resp3Frame::Null => Some(None),
+            _ => None,
+        },
         _ => None,
     }
 }
 
 /// The fields of a hash.
-pub(super) fn fields(reply: &Resp3Frame) -> Option<HashMap<String, String>> {
-    match reply {
-        Resp3Frame::Map { data, .. } => {
-            data.iter().map(|(field, value)| Some((text(field)?, text(value)?))).collect()
-        }
+pub(super) fn fields(reply: &Resp3Frame) -> Option<HashMap<String, Bytes>> {
+    let Resp3Frame::Map { data, .. } = reply else { return None };
+    let field = |(name, value): (&Resp3Frame, &Resp3Frame)| match value {
+        Resp3Frame::BlobString { data, .. } => Some((text(name)?, data.clone())),
         _ => None,
-    }
+    };
+    data.iter().map(field).collect()
 }
 
 /// The value of a line `name:value` of `INFO`.

@@ -3,15 +3,18 @@
 use super::keys::{Key, Keys};
 use super::reply;
 use crate::{Content, PRODUCER_MEMORY, PRODUCERS_MAX, Publish, Refusal};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use fred::interfaces::Resp3Frame;
 use fred::types::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tally_protocol::{CHANNEL_KINDS_MAX, Draft, Epoch, Heard, Published, Seq, UnixMs};
+use tally_protocol::{CHANNEL_KINDS_MAX, Draft, Epoch, Heard, Place, Published, Seq, UnixMs};
 
 /// Keys come first: meta, both producers, log.
 const KEYS: [Key; 4] = [Key::Meta, Key::Producers0, Key::Producers1, Key::Log];
+
+/// How often a channel that is published to has its expiry renewed and its log deleted.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// The text of the script.
 pub(super) fn text() -> String {
@@ -19,6 +22,7 @@ pub(super) fn text() -> String {
         .replace("@MEMORY@", &PRODUCER_MEMORY.as_millis().to_string())
         .replace("@PRODUCERS_MAX@", &PRODUCERS_MAX.to_string())
         .replace("@KINDS_MAX@", &CHANNEL_KINDS_MAX.to_string())
+        .replace("@LOOK@", &LOOK_AFTER.as_millis().to_string())
 }
 
 /// A publish call made ready to be sent, again and again if need be.
@@ -35,39 +39,52 @@ pub(super) struct Call {
 /// What the script answered.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    Published(Published),
-    /// Published, but PUBLISH itself failed: nobody got it.
-    Untold(Published, String),
+    Published(Told),
     Refused(Refusal),
 }
 
+/// A call that was published.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) published: Published,
+    /// A kind of the batch has no place in the channel.
+    pub(super) is_folded: bool,
+    /// Why PUBLISH itself failed: nobody got it. Empty where it did not.
+    pub(super) problem: String,
+}
+
 impl Call {
-    pub(super) fn new(keys: &Keys, publish: &Publish, expiry: Duration) -> Self {
+    /// `place` is where the batch is expected to lie. Where that is so, the records go out as they are sent; otherwise
+    /// the script puts another front before each.
+    pub(super) fn new(keys: &Keys, publish: &Publish, expiry: Duration, place: Option<&Place>) -> Self {
         let sent_at = now();
         let drafts = match &publish.content {
-            Content::Events(batch) => Draft::from_batch(batch, sent_at),
-            Content::Counts(counts) => vec![Draft::from_counts(counts, sent_at)],
+            Content::Events(batch) => Draft::from_batch_at(batch, sent_at, place),
+            Content::Counts(counts) => vec![Draft::from_counts_at(counts, sent_at, place)],
         };
         let channel = &publish.channel;
-        let mut list = List::default();
-        list.number(KEYS.len() as u64);
+        let kinds: usize = drafts.iter().map(|draft| draft.kinds().len()).sum();
+        let mut list = List::with_capacity(1 + KEYS.len() + 7 + 2 * drafts.len() + kinds);
+        list.text(KEYS.len().to_string());
         KEYS.iter().for_each(|key| list.text(keys.key(channel, *key)));
         list.text(keys.pubsub(channel));
         list.text(publish.epoch.as_str().to_owned());
-        list.number(u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
         match &publish.batch {
             Some(batch) => {
                 list.text(batch.producer.as_str().to_owned());
-                list.number(batch.number);
                 list.text(format!("{:016x}", fingerprint(&drafts)));
             }
-            None => ["", "0", ""].into_iter().for_each(|text| list.text(text.to_owned())),
+            None => [String::new(), String::new()].into_iter().for_each(|text| list.text(text)),
         }
-        list.number(drafts.iter().map(Draft::len).sum());
-        list.state(&publish.content, &drafts);
-        list.number(drafts.len() as u64);
-        drafts.iter().for_each(|draft| list.record(draft));
         let number = publish.batch.as_ref().map(|batch| batch.number);
+        let mut numbers = BytesMut::with_capacity(28);
+        numbers.put_u64(number.unwrap_or_default());
+        numbers.put_u64(drafts.iter().map(Draft::len).sum());
+        numbers.put_u64(u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX));
+        numbers.put_u32(u32::try_from(drafts.len()).expect("a batch has at most 65,536 records"));
+        list.bytes(numbers.freeze());
+        list.state(&publish.content, &drafts);
+        drafts.iter().for_each(|draft| list.record(draft));
         Self { number, arguments: list.values, bytes: list.bytes }
     }
 
@@ -81,23 +98,12 @@ impl Call {
 
     /// `None` where the reply is none of the script's.
     pub(super) fn answer(&self, reply: &Resp3Frame) -> Option<Answer> {
+        if let Some(text) = reply::text(reply) {
+            return told(&text).map(Answer::Published);
+        }
         let parts = reply::texts(reply)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["ok", epoch, from, to, heard, problem] => {
-                let heard = match *heard {
-                    "y" => Heard::Yes,
-                    "n" => Heard::No,
-                    _ => Heard::Unknown,
-                };
-                let (epoch, from, to) = (Epoch::new(epoch).ok()?, seq(from)?, seq(to)?);
-                let published = Published { epoch, from, to, heard };
-                Some(if problem.is_empty() {
-                    Answer::Published(published)
-                } else {
-                    Answer::Untold(published, (*problem).to_owned())
-                })
-            }
             ["no", code, rest @ ..] => self.refusal(code, rest).map(Answer::Refused),
             _ => None,
         }
@@ -126,25 +132,40 @@ impl Call {
     }
 }
 
+/// `ok from to heard folded epoch problem`.
+fn told(text: &str) -> Option<Told> {
+    let mut parts = text.strip_prefix("ok ")?.splitn(6, ' ');
+    let (from, to) = (seq(parts.next()?)?, seq(parts.next()?)?);
+    let heard = match parts.next()? {
+        "y" => Heard::Yes,
+        "n" => Heard::No,
+        _ => Heard::Unknown,
+    };
+    let is_folded = parts.next()? == "1";
+    let epoch = Epoch::new(parts.next()?).ok()?;
+    let published = Published { epoch, from, to, heard };
+    Some(Told { published, is_folded, problem: parts.next()?.to_owned() })
+}
+
 fn seq(text: &str) -> Option<Seq> {
     text.parse().ok().and_then(Seq::new)
 }
 
-/// Arguments as they are collected.
-#[derive(Default)]
+/// Arguments as they are collected: keys, then the pub/sub channel, the epoch drawn, producer, hash of the kinds,
+/// numbers, state, state's `at`; then for each record its numbers, its kinds and its bytes.
 struct List {
     values: Vec<Value>,
     bytes: usize,
 }
 
 impl List {
+    fn with_capacity(values: usize) -> Self {
+        Self { values: Vec::with_capacity(values), bytes: 0 }
+    }
+
     fn text(&mut self, text: String) {
         self.bytes += text.len() + 16;
         self.values.push(Value::String(text.into()));
-    }
-
-    fn number(&mut self, number: u64) {
-        self.text(number.to_string());
     }
 
     fn bytes(&mut self, bytes: Bytes) {
@@ -167,28 +188,36 @@ impl List {
                 }
             };
             let end = draft.part().len() - behind;
-            self.number(record as u64 + 1);
-            self.number(before + state.offset);
-            self.text(state.kind.as_str().to_owned());
-            self.number(state.at.get());
+            let mut numbers = BytesMut::with_capacity(20 + state.kind.as_str().len());
+            numbers.put_u32(length(record + 1));
+            numbers.put_u64(before + state.offset);
             // Lua counts from 1 and names the last byte.
-            self.number((end - state.data.len() + 1) as u64);
-            self.number(end as u64);
+            numbers.put_u32(length(end - state.data.len() + 1));
+            numbers.put_u32(length(end));
+            numbers.put_slice(state.kind.as_str().as_bytes());
+            self.bytes(numbers.freeze());
+            self.text(state.at.get().to_string());
             return;
         }
-        (0..6).for_each(|_| self.number(0));
+        (0..2).for_each(|_| self.text(String::new()));
     }
 
     fn record(&mut self, draft: &Draft) {
-        self.number(u64::from(draft.is_counts_only()));
-        self.number(draft.len());
-        self.number(draft.kinds().len() as u64);
-        for (kind, n) in draft.kinds() {
-            self.text(kind.as_str().to_owned());
-            self.number(*n);
-        }
-        self.bytes(draft.part().clone());
+        let kinds = draft.kinds();
+        let mut numbers = BytesMut::with_capacity(15 + 8 * kinds.len());
+        numbers.put_u8(u8::from(draft.is_counts_only()));
+        numbers.put_u32(length(draft.front_len()));
+        numbers.put_u16(u16::try_from(kinds.len()).expect("a record has at most 256 kinds"));
+        numbers.put_u64(draft.len());
+        kinds.iter().for_each(|(_, n)| numbers.put_u64(*n));
+        self.bytes(numbers.freeze());
+        kinds.iter().for_each(|(kind, _)| self.text(kind.as_str().to_owned()));
+        self.bytes(draft.bytes().clone());
     }
+}
+
+fn length(n: usize) -> u32 {
+    u32::try_from(n).expect("a batch has at most 8 MiB of data")
 }
 
 /// Stands for kinds with their counts over all records: the same for events and for the counts that may replace them,

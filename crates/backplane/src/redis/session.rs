@@ -7,6 +7,7 @@ use super::config::Redis;
 use super::connection::{CommandError, Connection, Role};
 use super::error::LinkError;
 use super::keys::Keys;
+use super::places::Places;
 use super::probe::Probe;
 use super::script;
 use super::{calls, reply};
@@ -37,6 +38,8 @@ pub(super) struct Session {
     pub(super) redis: Redis,
     /// What `EVALSHA` names.
     pub(super) sha: String,
+    /// Where the next batch of each channel is expected: what changes the channels otherwise often ends the session.
+    pub(super) places: Places,
     ears: Option<Ears>,
     probe: Arc<Probe>,
     /// The stream is gone, and with it the connection for messages.
@@ -91,6 +94,7 @@ impl Session {
             permits: Semaphore::new(ON_THE_WAY_KIB_MAX as usize),
             redis: redis.clone(),
             sha,
+            places: Places::default(),
             ears,
             probe,
             is_unread: AtomicBool::new(false),

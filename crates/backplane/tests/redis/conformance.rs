@@ -30,6 +30,12 @@ impl Fixture for OneServer {
         Box::pin(async move {
             let key = |n| format!("tally:{{{channel}}}:producers:{n}");
             self.0.cli(&["DEL", &key(0), &key(1)]);
+            // The one that published last stands in the meta, with when it did.
+            let script = "local head = redis.call('HGET', KEYS[1], 'head')
+                head = string.sub(head, 1, 84) .. string.rep('\\0', 8) .. string.sub(head, 93)
+                return redis.call('HSET', KEYS[1], 'head', head)";
+            let forgotten = self.0.cli(&["EVAL", script, "1", &format!("tally:{{{channel}}}:meta")]);
+            assert_eq!(forgotten, "0");
         })
     }
 }

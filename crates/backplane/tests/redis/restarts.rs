@@ -105,7 +105,7 @@ async fn a_first_replica_changes_the_epoch_and_loses_nothing() {
     assert_eq!((prev.epoch, prev.seq.get(), snapshot.totals.get("k")), (first.epoch, 2, 3));
     // Promoted, it goes on from what it has, producers included.
     let copied = async {
-        while replica.cli(&["HGET", "tally:{a}:meta", "seq"]) != "3" {
+        while replica.cli(&["HGET", "tally:{a}:meta", "k:k"]) != "3" {
             tokio::task::yield_now().await;
         }
     };

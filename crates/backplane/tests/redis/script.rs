@@ -4,8 +4,9 @@ use crate::calls::{batch, by, channel, counts, event, events};
 use crate::support::{PATIENCE, Server, up};
 use std::process::Command;
 use std::time::Duration;
-use tally_backplane::{Backplane, Content, Incoming, PublishError, Refusal};
-use tally_protocol::{Class, Draft, Heard, Record, RecordHeader, SEQ_END};
+use tally_backplane::redis::RedisNode;
+use tally_backplane::{Backplane, Content, Incoming, Publish, PublishError, Refusal};
+use tally_protocol::{Class, Draft, Epoch, Heard, Record, RecordHeader, SEQ_END};
 use tokio::time::timeout;
 
 /// The broker's part must be what `Draft::assemble` writes.
@@ -55,27 +56,40 @@ async fn the_keys_are_as_documented_and_expire() {
     let server = Server::start();
     let (node, _stream) = up(server.redis().with_prefix("env1").unwrap()).await;
     let state = event("k", Class::State, "{\"x\": 1}");
-    let published = node.publish(by("p:1", 1, batch("job:7", vec![state]))).await.unwrap();
-    let keys = server.cli(&["KEYS", "env1:{job:7}*"]);
-    let mut keys: Vec<_> = keys.lines().collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["env1:{job:7}:meta", "env1:{job:7}:producers:1"]);
+    let call = by("p:1", 1, batch("job:7", vec![state]));
+    let call = Publish { epoch: Epoch::new("first").unwrap(), ..call };
+    node.publish(call).await.unwrap();
+    let keys = || {
+        let keys = server.cli(&["KEYS", "env1:{job:7}*"]);
+        let mut keys: Vec<_> = keys.lines().map(str::to_owned).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(keys(), ["env1:{job:7}:meta"]);
     let field = |name| server.cli(&["HGET", "env1:{job:7}:meta", name]);
-    assert_eq!((field("epoch"), field("seq")), (published.epoch.to_string(), "1".into()));
-    assert_eq!((field("kinds"), field("k:k")), ("1".into(), "1".into()));
+    let head = server.cli(&["--no-raw", "HGET", "env1:{job:7}:meta", "head"]);
+    let front = format!("\"\\x05\\x03n\\x01{}\\x01", "\\x00".repeat(7));
+    assert!(head.starts_with(&front), "{head}");
+    assert!(head.ends_with("firstp:1\""), "{head}");
+    let id = server.cli(&["INFO", "replication"]);
+    let id = id.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().trim();
+    assert!(head.contains(id), "{head}");
+    assert_eq!(field("k:k"), "1");
     assert_eq!(field("state"), "1 k / 1700000000123 {\"x\": 1}");
-    assert!(server.cli(&["INFO", "replication"]).contains(&field("repl")));
     let life = |key: &str| server.cli(&["PTTL", key]).parse::<u64>().unwrap();
     let day = 24 * 60 * 60 * 1_000;
-    assert!((day - 60_000..=day).contains(&life("env1:{job:7}:meta")));
+    assert!((day - 60_000..=day + 500).contains(&life("env1:{job:7}:meta")));
+    // Another producer: the one before moves.
+    node.publish(by("p:2", 1, events("job:7", &["k"]))).await.unwrap();
+    assert_eq!(keys(), ["env1:{job:7}:meta", "env1:{job:7}:producers:1"]);
     assert!((180_000..=240_000).contains(&life("env1:{job:7}:producers:1")));
     // The node's own channel goes soon after it.
     let probe = server.cli(&["KEYS", "env1:{$probe:*"]);
-    assert!(life(&probe) <= 60_000, "{probe}");
+    assert!(life(&probe) <= 60_500, "{probe}");
 }
 
 #[tokio::test]
-async fn a_producer_is_remembered_in_one_of_two_hashes_that_alternate() {
+async fn producers_but_the_last_are_remembered_in_two_hashes_that_alternate() {
     let server = Server::start();
     let (node, _stream) = up(server.redis()).await;
     let held = |n: u8| {
@@ -91,17 +105,24 @@ async fn a_producer_is_remembered_in_one_of_two_hashes_that_alternate() {
         (held(0), held(1))
     };
     let is = |zero: &str, one: &str| (zero.to_owned(), one.to_owned());
-    assert_eq!(publish("p", 1).await, is("", "#p"));
-    assert_eq!(publish("q", 1).await, is("", "#pq"));
-    server.elapse(Duration::from_secs(121));
-    assert_eq!(publish("p", 2).await, is("#p", "#q"), "it moves, and is counted once");
-    server.elapse(Duration::from_secs(118));
-    assert_eq!(publish("r", 1).await, is("#pr", "#q"));
-    // The second hash began at 120 s: at 241 s the first is over, and is emptied for the third.
+    assert_eq!(publish("p", 1).await, is("", ""));
+    assert_eq!(publish("q", 1).await, is("", "#p"));
+    assert_eq!(publish("r", 1).await, is("", "#pq"));
+    assert_eq!(publish("q", 2).await, is("", "#pr"), "it moves, and is counted once");
+    server.elapse(Duration::from_secs(119));
+    assert_eq!(publish("r", 2).await, is("", "#pq"));
     server.elapse(Duration::from_secs(2));
-    assert_eq!(publish("r", 2).await, is("#p", "#r"));
+    assert_eq!(publish("s", 1).await, is("#r", "#pq"));
+    server.elapse(Duration::from_secs(117));
+    assert_eq!(publish("q", 3).await, is("#rs", "#p"), "the first hash still holds");
+    // The second hash began at 120 s: at 241 s the first is over, and is emptied for the third.
+    server.elapse(Duration::from_secs(3));
+    assert_eq!(publish("r", 3).await, is("#s", "#q"));
     server.elapse(Duration::from_secs(1_000));
-    assert_eq!(publish("s", 1).await, is("", "#s"));
+    assert_eq!(publish("s", 1).await, is("", ""), "who published last is forgotten as well");
+    // Without a name nothing is remembered, and nobody is moved.
+    node.publish(events("a", &["k"])).await.unwrap();
+    assert_eq!(publish("s", 2).await, is("", ""));
 }
 
 #[tokio::test]
@@ -118,6 +139,11 @@ async fn a_key_that_another_program_wrote_is_a_refusal_that_names_it() {
         let written = server.cli(&["KEYS", &format!("tally:{{{name}}}*")]);
         assert_eq!(written, key, "nothing was written");
     }
+    let foreign = "tally:{foreign}:meta";
+    server.cli(&["HSET", foreign, "theirs", "1"]);
+    let refused = node.publish(events("foreign", &["k"])).await.unwrap_err();
+    assert!(matches!(&refused, PublishError::Refused(Refusal::Unusable(why)) if why.contains(foreign)));
+    assert!(node.snapshot(channel("foreign")).await.is_err());
     // The log is only ever deleted.
     server.cli(&["SET", "tally:{log}:log", "x"]);
     node.publish(events("log", &["k"])).await.unwrap();
@@ -128,18 +154,49 @@ async fn a_key_that_another_program_wrote_is_a_refusal_that_names_it() {
 async fn damaged_values_are_refused_and_nothing_is_counted() {
     let server = Server::start();
     let (node, _stream) = up(server.redis()).await;
-    let damages =
-        [("seq", "x"), ("seq", "-1"), ("seq", "1.5"), ("kinds", "nan"), ("k:k", "0"), ("k:_other", "inf")];
-    for (n, (field, value)) in damages.into_iter().enumerate() {
+    // Lengths that are wrong, a seq of 2^53, 65 kinds.
+    let mut heads: Vec<Vec<u8>> = [0, 1, 50, 108, 109].map(|len| vec![0; len]).into();
+    for (at, byte) in [(0, 33), (1, 1), (5, 0x20), (3, 65)] {
+        let mut head = head_of(&server, &node).await;
+        head[at] = byte;
+        heads.push(head);
+    }
+    let counts = ["x", "0", "-1", "1.5", "nan", "2"].map(|count| ("k:k", count.as_bytes().to_vec()));
+    let damages = heads.into_iter().map(|head| ("head", head)).chain(counts);
+    for (n, (field, value)) in damages.enumerate() {
         let name = format!("c{n}");
         node.publish(events(&name, &["k"])).await.unwrap();
-        server.cli(&["HSET", &format!("tally:{{{name}}}:meta"), field, value]);
+        let key = format!("tally:{{{name}}}:meta");
+        server.cli_bytes(&[b"HSET", key.as_bytes(), field.as_bytes(), &value]);
         let refused = node.publish(events(&name, &["k"])).await.unwrap_err();
-        assert!(matches!(refused, PublishError::Refused(Refusal::Unusable(_))), "{field}: {refused:?}");
-        if field != "kinds" {
-            assert!(node.snapshot(channel(&name)).await.is_err(), "{field}");
+        assert!(
+            matches!(&refused, PublishError::Refused(Refusal::Unusable(why)) if why.contains(&key)),
+            "{field} {value:?}: {refused:?}"
+        );
+        if value.get(3) != Some(&65) {
+            assert!(node.snapshot(channel(&name)).await.is_err(), "{field} {value:?}");
         }
     }
+    let kinds: Vec<_> = (0..64).map(|n| format!("k{n}")).collect();
+    let kinds: Vec<_> = kinds.iter().map(String::as_str).collect();
+    node.publish(events("full", &kinds)).await.unwrap();
+    for other in ["x", "-1", "inf", "65"] {
+        server.cli(&["HSET", "tally:{full}:meta", "k:_other", other]);
+        let refused = node.publish(events("full", &["late"])).await.unwrap_err();
+        assert!(matches!(refused, PublishError::Refused(Refusal::Unusable(_))), "{other}: {refused:?}");
+    }
+    server.cli(&["HDEL", "tally:{full}:meta", "head"]);
+    assert!(node.publish(events("full", &["k1"])).await.is_err(), "counts without a head");
+}
+
+/// A head as it is written, of epoch `e` and no producer.
+async fn head_of(server: &Server, node: &RedisNode) -> Vec<u8> {
+    node.publish(events("sound", &["k"])).await.unwrap();
+    let hex = "local head = redis.call('HGET', KEYS[1], 'head')
+        return (string.gsub(head, '.', function(c) return string.format('%02x', string.byte(c)) end))";
+    let hex = server.cli(&["EVAL", hex, "1", "tally:{sound}:meta"]);
+    let byte = |at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
+    (0..hex.len() / 2).map(byte).collect()
 }
 
 #[tokio::test]
@@ -163,75 +220,107 @@ async fn calls_that_break_the_rules_write_nothing() {
     let (_node, _stream) = up(server.redis()).await;
     let listed = server.cli(&["CLIENT", "LIST"]);
     assert!(listed.contains("cmd=evalsha") || listed.contains("cmd=ping"), "{listed}");
-    // 0 to 13 as in script.rs; then per record: flag, events, kinds, kind, count, part.
-    let good = [
-        "tally:{a}",
-        "e",
-        "60000",
-        "",
-        "0",
-        "",
-        "2",
-        "0",
-        "0",
-        "0",
-        "0",
-        "0",
-        "0",
-        "1",
-        "0",
-        "2",
-        "1",
-        "k",
-        "2",
-        "part",
-    ];
-    let bad: &[(usize, &str)] = &[
-        (1, ""),
-        (1, "a b"),
-        (1, "\"q\""),
-        (2, "0"),
-        (6, "3"),
-        (6, "9007199254740992"),
-        (7, "2"),
-        (13, "2"),
-        (14, "x"),
-        (15, "3"),
-        (16, "2"),
-        (16, "0"),
-        (17, "_k"),
-        (17, "a b"),
-        (17, ""),
-        (18, "0"),
-        (18, "-2"),
-        (18, "nan"),
-        (18, "1.5"),
-    ];
+    let good = a_good_call();
     let sha = sha_of_the_script(&server);
-    let call = |arguments: &[&str]| {
+    let call = |arguments: &[Vec<u8>]| {
         let keys = ["meta", "producers:0", "producers:1", "log"].map(|key| format!("tally:{{a}}:{key}"));
-        let mut all = vec!["EVALSHA", &sha, "4"];
-        all.extend(keys.iter().map(String::as_str));
-        all.extend(arguments);
-        server.cli(&all)
+        let mut all: Vec<&[u8]> = vec![b"EVALSHA", sha.as_bytes(), b"4"];
+        all.extend(keys.iter().map(String::as_bytes));
+        all.extend(arguments.iter().map(Vec::as_slice));
+        server.cli_bytes(&all)
     };
-    for (at, value) in bad {
-        let mut arguments = good;
-        arguments[*at] = value;
+    for (at, value) in bad_arguments() {
+        let mut arguments = good.clone();
+        arguments[at] = value.clone();
         let answer = call(&arguments);
         assert!(answer.starts_with("no\ncall"), "argument {at} as {value:?}: {answer}");
         assert_eq!(server.cli(&["KEYS", "tally:{a}*"]), "");
     }
-    assert!(call(&good[..19]).starts_with("no\ncall"));
-    assert!(call(&[&good[..], &["more"]].concat()).starts_with("no\ncall"));
-    assert!(call(&good).starts_with("ok\ne\n1\n2\nn"));
+    assert!(call(&good[..9]).starts_with("no\ncall"));
+    assert!(call(&[&good[..], &[b"more".into()]].concat()).starts_with("no\ncall"));
+    assert_eq!(call(&good), "ok 1 2 n 0 e");
+    // A kind that exists is valid, but not everything that the hash has is a kind.
+    for kind in ["_other", "head"] {
+        server.cli(&["HSET", "tally:{a}:meta", "k:_other", "1"]);
+        let mut arguments = good.clone();
+        arguments[8] = kind.into();
+        let answer = call(&arguments);
+        assert_eq!(answer.starts_with("no\ncall"), kind == "_other", "{kind}: {answer}");
+    }
+    assert_eq!(server.cli(&["HGET", "tally:{a}:meta", "k:head"]), "2");
+}
+
+fn numbers(number: u64, total: u64, expiry: u64, records: u32) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &total.to_be_bytes(), &expiry.to_be_bytes(), &records.to_be_bytes()].concat()
+}
+
+fn row(flag: u8, kinds: u16, events: u64, counts: &[u64]) -> Vec<u8> {
+    let counts = counts.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<_>>();
+    [&[flag, 0, 0, 0, 0][..], &kinds.to_be_bytes(), &events.to_be_bytes(), &counts].concat()
+}
+
+fn state(record: u32) -> Vec<u8> {
+    [&record.to_be_bytes()[..], &[0; 8], &[0, 0, 0, 1, 0, 0, 0, 4], b"k"].concat()
+}
+
+/// 0 to 6 as in script.rs; then per record: numbers, kinds, bytes.
+fn a_good_call() -> Vec<Vec<u8>> {
+    vec![
+        b"tally:{a}".into(),
+        b"e".into(),
+        b"".into(),
+        b"".into(),
+        numbers(0, 2, 60_000, 1),
+        b"".into(),
+        b"".into(),
+        row(0, 1, 2, &[2]),
+        b"k".into(),
+        b"part".into(),
+    ]
+}
+
+/// Which argument, and what it must not be.
+fn bad_arguments() -> Vec<(usize, Vec<u8>)> {
+    vec![
+        (1, b"".into()),
+        (1, b"a b".into()),
+        (1, b"\"q\"".into()),
+        (2, b"p".into()),
+        (2, vec![b'p'; 256]),
+        (4, numbers(0, 2, 0, 1)),
+        (4, numbers(0, 3, 60_000, 1)),
+        (4, numbers(0, 0, 60_000, 1)),
+        (4, numbers(0, SEQ_END, 60_000, 1)),
+        (4, numbers(SEQ_END, 2, 60_000, 1)),
+        (4, numbers(0, 2, SEQ_END, 1)),
+        (4, numbers(0, 2, 60_000, 0)),
+        (4, numbers(0, 2, 60_000, 2)),
+        (4, numbers(0, 2, 60_000, 1)[..27].into()),
+        (5, b"x".into()),
+        (5, state(2)),
+        (7, b"".into()),
+        (7, row(2, 1, 2, &[2])),
+        (7, row(0, 1, 3, &[2])),
+        (7, row(0, 2, 2, &[1, 1])),
+        (7, row(0, 0, 2, &[2])),
+        (7, row(0, 1, 2, &[])),
+        (7, row(0, 1, 2, &[0])),
+        (7, row(0, 1, 2, &[SEQ_END])),
+        (7, row(0, 1, 257, &[257])),
+        (8, b"_k".into()),
+        (8, b"_other".into()),
+        (8, b"a b".into()),
+        (8, b"".into()),
+        (8, vec![b'k'; 65]),
+    ]
 }
 
 fn sha_of_the_script(server: &Server) -> String {
     let text = include_str!("../../src/redis/publish.lua")
         .replace("@MEMORY@", "120000")
         .replace("@PRODUCERS_MAX@", "16384")
-        .replace("@KINDS_MAX@", "64");
+        .replace("@KINDS_MAX@", "64")
+        .replace("@LOOK@", "500");
     let sha = server.cli(&["SCRIPT", "LOAD", &text]);
     assert_eq!(sha.len(), 40, "{sha}");
     sha

@@ -110,13 +110,21 @@ impl Server {
         Redis::new(&format!("redis://127.0.0.1:{}", self.port)).unwrap()
     }
 
-    /// Takes the time off every key's remaining life, and off the moments that producers' hashes name.
+    /// Takes the time off every key's remaining life, and off the moments that metas and producers' hashes name.
     pub(crate) fn elapse(&self, by: Duration) {
         const SCRIPT: &str = "local by = tonumber(ARGV[1])
             for _, key in ipairs(redis.call('KEYS', '*')) do
                 if string.find(key, ':producers:%d$') then
                     local began = redis.call('HGET', key, '#')
                     redis.call('HSET', key, '#', string.format('%.0f', began - by))
+                end
+                local head = string.find(key, ':meta$') and redis.call('HGET', key, 'head')
+                if head then
+                    local looked, accepted = struct.unpack('>I8', head, 13), struct.unpack('>I8', head, 85)
+                    local function earlier(at) return struct.pack('>I8', math.max(at - by, 0)) end
+                    head = string.sub(head, 1, 12) .. earlier(looked) .. string.sub(head, 21, 84)
+                        .. earlier(accepted) .. string.sub(head, 93)
+                    redis.call('HSET', key, 'head', head)
                 end
                 local rest = redis.call('PTTL', key) - by
                 if rest > 0 then redis.call('PEXPIRE', key, string.format('%.0f', rest)) else redis.call('DEL', key) end
@@ -132,6 +140,23 @@ impl Server {
         let output = output.expect("redis-cli comes with redis-server: apt-get install redis-server");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
+
+    /// The same for a command whose arguments are any bytes.
+    pub(crate) fn cli_bytes(&self, arguments: &[&[u8]]) -> String {
+        let line: Vec<_> = arguments.iter().map(|argument| quoted(argument)).collect();
+        let mut command = Command::new("redis-cli");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("{}\n", line.join(" ")).as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+}
+
+/// As redis-cli takes bytes that are no text.
+fn quoted(bytes: &[u8]) -> String {
+    let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    format!("\"{escaped}\"")
 }
 
 fn free_port() -> u16 {

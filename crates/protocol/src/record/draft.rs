@@ -18,7 +18,16 @@ pub struct Draft {
     kinds: Vec<(Kind, u64)>,
     events: u64,
     state: Option<DraftState>,
-    part: Bytes,
+    /// The producer's part, behind a broker's part if one was expected.
+    bytes: Bytes,
+    front_len: usize,
+}
+
+/// Where a record is expected to lie in its channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub epoch: Epoch,
+    pub from: Seq,
 }
 
 /// The newest state event of a draft.
@@ -35,11 +44,21 @@ impl Draft {
     /// Cuts a batch into records, in order.
     #[must_use]
     pub fn from_batch(batch: &Batch, sent_at: UnixMs) -> Vec<Self> {
+        Self::from_batch_at(batch, sent_at, None)
+    }
+
+    /// As [`Draft::from_batch`]. Where the batch is expected to begin at `place`, each record has the broker's part in
+    /// front that it will get if that is so and none of its kinds is folded.
+    #[must_use]
+    pub fn from_batch_at(batch: &Batch, sent_at: UnixMs, place: Option<&Place>) -> Vec<Self> {
         let mut drafts = Vec::new();
-        let mut rest = batch.events();
+        let (mut rest, mut place) = (batch.events(), place.cloned());
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(record_len(rest));
-            drafts.push(Self::from_events(head, sent_at));
+            drafts.push(Self::from_events(head, sent_at, place.as_ref()));
+            if let Some(place) = &mut place {
+                place.from = place.from.plus(head.len() as u64);
+            }
             rest = tail;
         }
         drafts
@@ -48,6 +67,12 @@ impl Draft {
     /// The draft of a counts-only publish.
     #[must_use]
     pub fn from_counts(counts: &CountsOnly, sent_at: UnixMs) -> Self {
+        Self::from_counts_at(counts, sent_at, None)
+    }
+
+    /// As [`Draft::from_counts`], and with `place` as with [`Draft::from_batch_at`].
+    #[must_use]
+    pub fn from_counts_at(counts: &CountsOnly, sent_at: UnixMs, place: Option<&Place>) -> Self {
         let kinds: Vec<_> = counts.counts().iter().map(|(kind, n)| (kind.clone(), n)).collect();
         let events = counts.counts().sum();
         let state = counts.state().map(|event| DraftState::new(events - 1, event));
@@ -56,11 +81,11 @@ impl Draft {
             let row = kinds.iter().position(|(kind, _)| *kind == event.kind);
             (row.expect("CountsOnly checks that its state is counted"), event)
         });
-        let part = encode(sent_at, why, &kinds, indexed.as_slice());
-        Self { counts_only: true, kinds, events, state, part }
+        let (bytes, front_len) = encode(place, true, events, sent_at, why, &kinds, indexed.as_slice());
+        Self { counts_only: true, kinds, events, state, bytes, front_len }
     }
 
-    fn from_events(events: &[Event], sent_at: UnixMs) -> Self {
+    fn from_events(events: &[Event], sent_at: UnixMs, place: Option<&Place>) -> Self {
         let mut kinds: Vec<(Kind, u64)> = Vec::new();
         let mut rows: HashMap<&Kind, usize> = HashMap::new();
         let mut indexed: Vec<(usize, &Event)> = Vec::with_capacity(events.len());
@@ -74,8 +99,9 @@ impl Draft {
         }
         let newest = events.iter().rposition(|event| event.class == Class::State);
         let state = newest.map(|at| DraftState::new(at as u64, &events[at]));
-        let part = encode(sent_at, WHY_NONE, &kinds, &indexed);
-        Self { counts_only: false, kinds, events: events.len() as u64, state, part }
+        let len = events.len() as u64;
+        let (bytes, front_len) = encode(place, false, len, sent_at, WHY_NONE, &kinds, &indexed);
+        Self { counts_only: false, kinds, events: len, state, bytes, front_len }
     }
 
     /// Kinds with counts in the order of the record's table, which the indexes of folded kinds point into.
@@ -101,10 +127,22 @@ impl Draft {
         self.state.as_ref()
     }
 
-    /// Bytes of the producer's part.
+    /// The producer's part.
     #[must_use]
-    pub fn part(&self) -> &Bytes {
-        &self.part
+    pub fn part(&self) -> &[u8] {
+        &self.bytes[self.front_len..]
+    }
+
+    /// The producer's part, behind the broker's part where a place was expected.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// How much of [`Draft::bytes`] is the broker's part.
+    #[must_use]
+    pub fn front_len(&self) -> usize {
+        self.front_len
     }
 
     #[must_use]
@@ -115,20 +153,9 @@ impl Draft {
     /// Puts the broker's part in front. `folded` are ascending indexes into [`Draft::kinds`].
     #[must_use]
     pub fn assemble(&self, epoch: &Epoch, from: Seq, folded: &[u16]) -> Bytes {
-        let epoch = epoch.as_str().as_bytes();
-        let mut out = BytesMut::with_capacity(23 + epoch.len() + 2 * folded.len() + self.part.len());
-        out.put_slice(&MAGIC);
-        out.put_u8(VERSION);
-        out.put_u8(if self.counts_only { FLAG_COUNTS_ONLY } else { 0 });
-        out.put_u64(from.get());
-        out.put_u64(from.get() + self.events - 1);
-        out.put_u8(u8::try_from(epoch.len()).expect("an epoch has at most 32 characters"));
-        out.put_slice(epoch);
-        out.put_u16(u16::try_from(folded.len()).expect("a record has at most 256 kinds"));
-        for index in folded {
-            out.put_u16(*index);
-        }
-        out.put_slice(&self.part);
+        let mut out = BytesMut::with_capacity(FRONT_MAX + 2 * folded.len() + self.part().len());
+        put_front(&mut out, self.counts_only, epoch, from, self.events, folded);
+        out.put_slice(self.part());
         out.freeze()
     }
 }
@@ -151,10 +178,42 @@ fn record_len(events: &[Event]) -> usize {
     events.len().min(RECORD_EVENTS_MAX)
 }
 
-/// Each event comes with the row of its kind in `kinds`.
-fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[(usize, &Event)]) -> Bytes {
+/// Bytes of a broker's part that folds nothing, at most.
+const FRONT_MAX: usize = 23 + 32;
+
+/// The broker's part of a record.
+fn put_front(out: &mut BytesMut, counts_only: bool, epoch: &Epoch, from: Seq, events: u64, folded: &[u16]) {
+    let epoch = epoch.as_str().as_bytes();
+    out.put_slice(&MAGIC);
+    out.put_u8(VERSION);
+    out.put_u8(if counts_only { FLAG_COUNTS_ONLY } else { 0 });
+    out.put_u64(from.get());
+    out.put_u64(from.get() + events - 1);
+    out.put_u8(u8::try_from(epoch.len()).expect("an epoch has at most 32 characters"));
+    out.put_slice(epoch);
+    out.put_u16(u16::try_from(folded.len()).expect("a record has at most 256 kinds"));
+    for index in folded {
+        out.put_u16(*index);
+    }
+}
+
+/// Each event comes with the row of its kind in `kinds`. Answers the length of the broker's part as well.
+fn encode(
+    place: Option<&Place>,
+    counts_only: bool,
+    len: u64,
+    sent_at: UnixMs,
+    why: u8,
+    kinds: &[(Kind, u64)],
+    events: &[(usize, &Event)],
+) -> (Bytes, usize) {
     let data_bytes: usize = events.iter().map(|(_, event)| event.data.len()).sum();
-    let mut out = BytesMut::with_capacity(16 + 80 * kinds.len() + 16 * events.len() + data_bytes);
+    let capacity = FRONT_MAX + 16 + 80 * kinds.len() + 16 * events.len() + data_bytes;
+    let mut out = BytesMut::with_capacity(capacity);
+    if let Some(Place { epoch, from }) = place {
+        put_front(&mut out, counts_only, epoch, *from, len, &[]);
+    }
+    let front_len = out.len();
     out.put_u64(sent_at.get());
     out.put_u8(why);
     out.put_u16(u16::try_from(kinds.len()).expect("a record has at most 256 kinds"));
@@ -173,7 +232,7 @@ fn encode(sent_at: UnixMs, why: u8, kinds: &[(Kind, u64)], events: &[(usize, &Ev
     for (_, event) in events {
         out.put_slice(event.data.as_bytes());
     }
-    out.freeze()
+    (out.freeze(), front_len)
 }
 
 /// LEB128: seven bits a byte, the lowest first, the high bit set where more follow.
