@@ -170,7 +170,7 @@ fn the_page_needs_nothing_from_elsewhere_and_escapes() {
     let addresses = html.matches("http").count();
     assert_eq!(addresses, html.matches("xmlns=\"http://www.w3.org/2000/svg\"").count(), "only names of SVG");
     assert!(html.contains("&lt;b&gt;&amp;&lt;/b&gt;"));
-    assert!(html.contains(include_str!("page.css")), "the style sheet as it is");
+    assert!(html.contains(include_str!("page/style.css")), "the style sheet as it is");
     // Latency, CPU and memory of three subjects each; deliveries and rungs wide and narrow; legends aside.
     assert_eq!(html.matches("xmlns=").count(), 3 * 3 + 2 * 2);
 }
