@@ -3,55 +3,19 @@
 import type { Account } from "./account.js";
 import type { Disconnect } from "./close.js";
 import { Emitter } from "./emitter.js";
-import type { ErrorFrame, Goodbye, Hello, Upstream } from "./frame.js";
-import { HandOver, type HandOverMode } from "./hand_over.js";
-import type { Violation } from "./ledger.js";
+import type { Hello } from "./frame.js";
+import { HandOver } from "./hand_over.js";
 import { HIDDEN_GRACE_MS, SUPERVISE_MS, UNSENT_MAX } from "./limits.js";
 import { lower, type Rung } from "./names.js";
+import type { ClientHandlers, ClientOptions, ClientState, ClientStatus } from "./options.js";
 import { Pace } from "./pace.js";
 import { watchPage } from "./page.js";
-import { RECONNECT, type Reconnect } from "./reconnect.js";
+import { RECONNECT } from "./reconnect.js";
 import { type LinkUpdate, Session } from "./session.js";
 import { endpoint, type Socket, type SocketClass, socketClass } from "./socket.js";
 import { type Owner, Subscription } from "./subscription.js";
 import type { OverloadUpdate, Update } from "./update.js";
 import { mergeWishes, type SubscribeOptions } from "./wish.js";
-
-export interface ClientOptions {
-  /** Where there is no global WebSocket (Node 20): that of the package `ws`. */
-  readonly webSocket?: SocketClass;
-  /** Asked before each attempt; its result is the connection's token. Rejected, or too late: the attempt has failed. */
-  readonly token?: () => string | null | Promise<string | null>;
-  readonly reconnect?: Partial<Reconnect>;
-  /** Default: `frame` in a page, `now` elsewhere. */
-  readonly handOver?: HandOverMode;
-  /** A hidden page asks for `counts` with a tick of 5 s, and comes back when shown; `keep`: it does not. */
-  readonly hidden?: "counts" | "keep";
-  /** Whether to connect at once. Default true. */
-  readonly connect?: boolean;
-}
-
-/** `connecting`: there is no connection, an attempt is under way or will be. `disconnected`: for good. */
-export type ClientStatus = "connecting" | "connected" | "disconnected";
-
-export interface ClientState extends Disconnect {
-  readonly status: ClientStatus;
-  /** The pause before the next attempt, while connecting. */
-  readonly retryInMs: number | null;
-}
-
-/** The handlers of a client, by type. */
-export interface ClientHandlers {
-  state: ClientState;
-  violation: Violation;
-  upstream: Upstream;
-  /** The gateway refused something; `channel` null: not of one channel. */
-  error: ErrorFrame;
-  /** The gateway is about to close the connection. */
-  goodbye: Goodbye;
-  /** The page is too slow, and the SDK asked for this rung as the ceiling; `full`: not any more. */
-  overload: OverloadUpdate;
-}
 
 const STOPPED: Disconnect = { code: 1000, reason: "disconnect was called" };
 

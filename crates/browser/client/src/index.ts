@@ -1,12 +1,6 @@
 //! What the package offers.
 
-export {
-  Client,
-  type ClientHandlers,
-  type ClientOptions,
-  type ClientState,
-  type ClientStatus,
-} from "./client.js";
+export { Client } from "./client.js";
 export { CLOSE_CODES, comesBack, type Disconnect } from "./close.js";
 export type {
   ErrorFrame,
@@ -22,6 +16,7 @@ export type {
 export type { HandOverMode } from "./hand_over.js";
 export { type Law, type LedgerView, Violation } from "./ledger.js";
 export { isChannel, isKind, lower, type Rung, type TickMs, type Why } from "./names.js";
+export type { ClientHandlers, ClientOptions, ClientState, ClientStatus } from "./options.js";
 export type { Reconnect } from "./reconnect.js";
 export { sharedClient } from "./shared.js";
 export type { SocketClass } from "./socket.js";

@@ -1,9 +1,10 @@
 //! Hooks for React 18 and later. React is a peer: whoever does not import this file does not need it.
 
 import { useCallback, useEffect, useRef, useSyncExternalStore } from "react";
-import type { Client, ClientState } from "./client.js";
+import type { Client } from "./client.js";
 import type { LedgerView } from "./ledger.js";
 import type { Rung, Why } from "./names.js";
+import type { ClientState } from "./options.js";
 import type { Subscription } from "./subscription.js";
 import type { Update } from "./update.js";
 import type { SubscribeOptions } from "./wish.js";

@@ -1,6 +1,7 @@
 //! One client per page and gateway, for components that do not know each other.
 
-import { Client, type ClientOptions } from "./client.js";
+import { Client } from "./client.js";
+import type { ClientOptions } from "./options.js";
 
 // Bounded by the gateways that a page names.
 const clients = new Map<string, Client>();
