@@ -149,3 +149,23 @@ impl Loop {
         &self.wake[publisher]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_of_all_threads_is_waited_for_and_wakes_who_waits() {
+        let closed = Loop::new(2, 1, 2);
+        assert_eq!(closed.slowest(0), None);
+        closed.tell(0, 0, 7);
+        closed.tell(1, 0, 5);
+        assert_eq!((closed.slowest(0), closed.slowest(1)), (Some(5), None));
+        closed.will_wait(0);
+        closed.told();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // Told before it waits: the wait ends at once.
+        runtime.block_on(closed.wake(0).notified());
+        assert!(!closed.waiting[0].load(Ordering::SeqCst));
+    }
+}

@@ -59,6 +59,30 @@ pub(super) const PARTS: &[Part] = &[
         },
     },
     Part {
+        name: "release",
+        role: "the gateway and the load test as they are measured",
+        work: Work::Cargo {
+            arguments: &[
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "tally-cli",
+                "--package",
+                "tally-loadtest",
+            ],
+            environment: &[],
+        },
+    },
+    Part {
+        name: "loadtest",
+        role: "a few seconds of everything: every frame checked, every ledger closed (needs release)",
+        work: Work::Cargo {
+            arguments: &["run", "--release", "--locked", "--package", "tally-loadtest", "--", "run", "smoke"],
+            environment: &[],
+        },
+    },
+    Part {
         name: "ansible",
         role: "a real playbook through ansible-runner",
         work: Work::CargoTest {
