@@ -3,12 +3,14 @@
 //! Frames to clients are not masked, so one encoding serves every listener: records and ticks are encoded once.
 
 use crate::metrics::Form;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 use tally_fanout::Output;
-use tally_protocol::{CloseCode, Goodbye, ServerFrame, UnixMs, write_events_frame};
+use tally_protocol::{CloseCode, Goodbye, ServerFrame, UnixMs, write_events_frame_after};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
+/// Of a frame that is not masked.
+const HEADER_BYTES_MAX: usize = 10;
 
 /// A ping without payload.
 pub(crate) const PING: Bytes = Bytes::from_static(&[0x89, 0]);
@@ -27,7 +29,8 @@ pub(crate) fn output(output: Output) -> Framed {
             let sent_at = Some(shared.value().record.sent_at);
             // The hub never lets a record without payloads out in full.
             let encode = |value: &tally_fanout::ChannelRecord| {
-                text(&write_events_frame(&value.channel, &value.record).unwrap_or_default())
+                let text = write_events_frame_after(HEADER_BYTES_MAX, &value.channel, &value.record);
+                text.map_or_else(Bytes::new, headed)
             };
             return Framed { bytes: shared.frame(encode).clone(), form: Form::Full, sent_at };
         }
@@ -68,21 +71,36 @@ pub(crate) fn goodbye(code: CloseCode, reason: &str, retry_after_ms: [u64; 2]) -
 }
 
 fn text(payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(10 + payload.len());
+    let mut out = BytesMut::with_capacity(HEADER_BYTES_MAX + payload.len());
+    put_header(&mut out, payload.len());
+    out.put_slice(payload);
+    out.freeze()
+}
+
+/// A text frame of what stands behind [`HEADER_BYTES_MAX`] bytes of room: the header takes the end of the room.
+fn headed(mut roomy: Vec<u8>) -> Bytes {
+    let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
+    put_header(&mut header, roomy.len() - HEADER_BYTES_MAX);
+    let start = HEADER_BYTES_MAX - header.len();
+    roomy[start..HEADER_BYTES_MAX].copy_from_slice(&header);
+    let mut frame = Bytes::from(roomy);
+    frame.advance(start);
+    frame
+}
+
+fn put_header(out: &mut impl BufMut, len: usize) {
     out.put_u8(TEXT);
-    match payload.len() {
-        len @ ..=125 => out.put_u8(len as u8),
-        len @ ..=0xFFFF => {
+    match len {
+        0..=125 => out.put_u8(len as u8),
+        126..=0xFFFF => {
             out.put_u8(126);
             out.put_u16(len as u16);
         }
-        len => {
+        _ => {
             out.put_u8(127);
             out.put_u64(len as u64);
         }
     }
-    out.put_slice(payload);
-    out.freeze()
 }
 
 #[cfg(test)]
@@ -93,7 +111,9 @@ mod tests {
     #[test]
     fn headers_are_those_of_the_protocol() {
         for len in [0, 1, 125, 126, 65_535, 65_536, 70_000] {
-            let frame = text(&vec![b'x'; len]);
+            let payload = vec![b'x'; len];
+            let frame = text(&payload);
+            assert_eq!(frame, headed([&[0; HEADER_BYTES_MAX], &payload[..]].concat()));
             let mut cursor = std::io::Cursor::new(&frame[..]);
             let (header, payload) = FrameHeader::parse(&mut cursor).unwrap().unwrap();
             assert_eq!(payload, len as u64);
