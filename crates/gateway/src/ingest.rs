@@ -131,7 +131,8 @@ impl Ingest {
         let frame = Unnumbered { channel: channel.clone(), events: vec![event], dropped: 0 };
         let frame = Arc::new(Shared::new(frame));
         for shard in shards.iter() {
-            if self.inboxes[shard].put_quietly(Arrival::Unnumbered { number, frame: frame.clone() }).is_err() {
+            if self.inboxes[shard].put_quietly(Arrival::Unnumbered { number, frame: frame.clone() }).is_err()
+            {
                 no_room.increment(1);
             }
         }

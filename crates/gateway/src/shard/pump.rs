@@ -81,7 +81,8 @@ impl Shard {
 
     fn write_due(&self, state: &mut State, id: ConnId, conn: &Conn) {
         let now = self.clock.now();
-        let more = if conn.ending() == Ending::None { self.pull(state, id, conn, now) } else { More::Nothing };
+        let more =
+            if conn.ending() == Ending::None { self.pull(state, id, conn, now) } else { More::Nothing };
         self.put_out(state, id, conn, now, more);
     }
 
