@@ -5,8 +5,8 @@ use crate::support::{PATIENCE, Server, up};
 use std::process::Command;
 use std::time::Duration;
 use tally_backplane::redis::RedisNode;
-use tally_backplane::{Backplane, Content, Incoming, Publish, PublishError, Refusal};
-use tally_protocol::{Class, Draft, Epoch, Heard, Record, RecordHeader, SEQ_END};
+use tally_backplane::{Backplane, Content, Incoming, Publish, PublishError, Refusal, Stream};
+use tally_protocol::{Body, Class, Draft, Epoch, Heard, Record, RecordHeader, SEQ_END};
 use tokio::time::timeout;
 
 /// The broker's part must be what `Draft::assemble` writes.
@@ -192,9 +192,13 @@ async fn damaged_values_are_refused_and_nothing_is_counted() {
 /// A head as it is written, of epoch `e` and no producer.
 async fn head_of(server: &Server, node: &RedisNode) -> Vec<u8> {
     node.publish(events("sound", &["k"])).await.unwrap();
+    head_of_channel(server, "sound")
+}
+
+fn head_of_channel(server: &Server, name: &str) -> Vec<u8> {
     let hex = "local head = redis.call('HGET', KEYS[1], 'head')
         return (string.gsub(head, '.', function(c) return string.format('%02x', string.byte(c)) end))";
-    let hex = server.cli(&["EVAL", hex, "1", "tally:{sound}:meta"]);
+    let hex = server.cli(&["EVAL", hex, "1", &format!("tally:{{{name}}}:meta")]);
     let byte = |at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap();
     (0..hex.len() / 2).map(byte).collect()
 }
@@ -346,4 +350,78 @@ async fn a_batch_may_have_more_kinds_than_luas_stack_holds() {
     }
     let totals = node.snapshot(channel("a")).await.unwrap().unwrap().totals;
     assert_eq!((totals.len(), totals.get("k63"), totals.get("_other")), (65, 2, 2 * (9_000 - 64)));
+}
+
+/// Each link expects its own batches to follow one another. Where they do not, what listeners get is the same.
+#[tokio::test]
+async fn records_are_right_where_they_were_expected_elsewhere() {
+    let server = Server::start();
+    let (listener, mut stream) = up(server.redis()).await;
+    listener.subscribe(vec![channel("a")]).await.unwrap();
+    let links = [(); 2].map(|()| server.redis().connect_publisher());
+    let large = format!("\"{}\"", "x".repeat(40_000));
+    let (mut epochs, mut last) = (Vec::new(), 0);
+    // In turns, alone, in turns; then the table of kinds is full, and then the server's replication id is another.
+    for (n, link) in [0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0].into_iter().enumerate() {
+        if n == 9 {
+            let many: Vec<_> = (0..80).map(|n| format!("m{n}")).collect();
+            let many: Vec<_> = many.iter().map(String::as_str).collect();
+            last = links[0].publish(events("a", &many)).await.unwrap().to.get();
+            let folded = record(&mut stream).await;
+            assert_eq!((folded.to.get(), folded.counts.get("_other")), (last, 17));
+        }
+        if n == 12 {
+            let head = head_of_channel(&server, "a");
+            let other = [&head[..20], &[b'0'; 40], &head[60..]].concat();
+            server.cli_bytes(&[b"HSET", b"tally:{a}:meta", b"head", &other]);
+        }
+        let kind = if n == 11 { "late" } else { "k" };
+        // Three records in one call.
+        let sent = (0..3).map(|_| event(kind, Class::Bulk, &large)).collect();
+        let call = by(&format!("p{link}-{n}"), 1, batch("a", sent));
+        let published = links[link].publish(call).await.unwrap();
+        assert_eq!((published.from.get(), published.to.get()), (last + 1, last + 3));
+        for at in 1..=3 {
+            let record = record(&mut stream).await;
+            assert_eq!((record.from.get(), record.to.get()), (last + at, last + at));
+            assert_eq!(record.epoch, published.epoch);
+            assert_eq!(record.counts.get(if n == 11 { "_other" } else { "k" }), 1);
+            let Body::Events(events) = record.body else { panic!("it has its payload") };
+            assert_eq!(events[0].data.as_str(), large);
+        }
+        last += 3;
+        epochs.push(published.epoch);
+    }
+    epochs.dedup();
+    assert_eq!(epochs.len(), 2, "one change of the epoch");
+}
+
+async fn record(stream: &mut Stream) -> Record {
+    let Some(Incoming::Message { payload, .. }) = timeout(PATIENCE, stream.next()).await.unwrap() else {
+        panic!("a record arrives")
+    };
+    Record::decode(&payload).unwrap()
+}
+
+/// Not in every call; and a channel lives as long as it should all the same.
+#[tokio::test]
+async fn expiry_and_log_are_looked_after_now_and_then() {
+    let server = Server::start();
+    let (node, _stream) = up(server.redis()).await;
+    let day = 24 * 60 * 60 * 1_000;
+    let life = || server.cli(&["PTTL", "tally:{a}:meta"]).parse::<u64>().unwrap();
+    node.publish(events("a", &["k"])).await.unwrap();
+    server.elapse(Duration::from_secs(1_000));
+    assert!(life() <= day - 999_000);
+    server.cli(&["SET", "tally:{a}:log", "x"]);
+    node.publish(events("a", &["k"])).await.unwrap();
+    assert!(life() > day - 60_000, "a publish renews what is due");
+    assert_eq!(server.cli(&["EXISTS", "tally:{a}:log"]), "0");
+    // A clock that was set back must not keep it from being renewed.
+    server.cli(&["PEXPIRE", "tally:{a}:meta", "100000"]);
+    let head = head_of_channel(&server, "a");
+    let later = [&head[..12], &(u64::MAX >> 12).to_be_bytes(), &head[20..]].concat();
+    server.cli_bytes(&[b"HSET", b"tally:{a}:meta", b"head", &later]);
+    node.publish(events("a", &["k"])).await.unwrap();
+    assert!(life() > day - 60_000);
 }
