@@ -154,17 +154,7 @@ impl Performance<'_> {
             .map(|(end, accepted)| end.as_ref().map_or(*accepted, |end| end.seq.get()))
             .collect();
         let (seqs_at_end, mut missing) = (seqs.clone(), Vec::new());
-        self.receivers.settle(seqs);
-        let deadline = Instant::now() + SETTLE;
-        while self.receivers.gauges().map(|gauge| gauge.behind).max().unwrap_or(0) > 0 {
-            if Instant::now() > deadline {
-                let behind: u64 = self.receivers.gauges().map(|gauge| gauge.behind).sum();
-                missing.push(format!("{behind} subscriptions did not get to the end within {SETTLE:?}"));
-                break;
-            }
-            self.look()?;
-            std::thread::sleep(LOOK);
-        }
+        missing.extend(self.settle(seqs)?);
         if stats.unknown == 0 && stats.refused == 0 {
             let differ = seqs_at_end.iter().zip(&accepted).zip(self.channels.iter());
             missing.extend(differ.filter(|((end, accepted), _)| end != accepted).map(
@@ -208,12 +198,33 @@ impl Performance<'_> {
             figures: Vec::new(),
             checks: Vec::new(),
         };
-        run.figures = figures::figures(scenario, &run, nobody_yet, window.redis_in_bytes, &stats);
+        run.figures = figures::figures(
+            scenario,
+            &run,
+            nobody_yet,
+            (window.redis_in_bytes, window.unread_bytes_max),
+            &stats,
+        );
         run.checks = expect::checks(scenario, &run, &stats, &lost, lost_n);
         if subject != Subject::Gateway {
             run.ledger = None;
         }
         Ok(run)
+    }
+
+    /// Waits until everybody is where the channels end; who is not by the deadline, in words.
+    fn settle(&mut self, ends: Vec<u64>) -> anyhow::Result<Option<String>> {
+        self.receivers.settle(ends);
+        let deadline = Instant::now() + SETTLE;
+        while self.receivers.gauges().map(|gauge| gauge.behind).max().unwrap_or(0) > 0 {
+            if Instant::now() > deadline {
+                let behind: u64 = self.receivers.gauges().map(|gauge| gauge.behind).sum();
+                return Ok(Some(format!("{behind} subscriptions did not get to the end within {SETTLE:?}")));
+            }
+            self.look()?;
+            std::thread::sleep(LOOK);
+        }
+        Ok(None)
     }
 
     /// Each channel with listeners as the gateway tells it now; a floor cannot tell.

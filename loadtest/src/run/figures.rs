@@ -10,7 +10,7 @@ pub(super) fn figures(
     scenario: &Scenario,
     run: &Run,
     nobody_yet: &Census,
-    redis_in_bytes: Option<u64>,
+    (redis_in_bytes, unread_bytes_max): (Option<u64>, Option<u64>),
     stats: &tally_producer::Stats,
 ) -> Vec<Figure> {
     let mut figures = Vec::new();
@@ -31,6 +31,13 @@ pub(super) fn figures(
     add(expect::REDIS_US_PER_EVENT, cpu(Role::Redis, "redis") / events, "µs");
     if let Some(bytes) = redis_in_bytes {
         add("bytes into Redis per event", bytes as f64 / events, "B");
+    }
+    if let (Some(bytes), Some(stalled)) = (unread_bytes_max, scenario.listen.stalled) {
+        add("held by the kernel for one client, peak", bytes as f64, "B");
+        let clients = (stalled.share * scenario.connections() as f64).round();
+        let subjects = run.processes.iter().filter(|it| it.role == Role::Subject);
+        let grown: u64 = subjects.map(|it| it.rss_peak_bytes - it.rss_start_bytes).sum();
+        add("gateway memory growth per stalled client, peak", grown as f64 / clients, "B");
     }
     if stats.unheard > 0 {
         add("events told as counts because nobody listened", stats.unheard as f64, "events");

@@ -9,6 +9,7 @@ use crate::result::{Delivered, Percentiles, Sample};
 use crate::usage::{self, Census};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 const SAME_BOUNDS: &str = "made with the same bounds";
@@ -26,6 +27,8 @@ pub(super) struct Window {
     pub(super) healthy: Histogram<u64>,
     pub(super) others: Histogram<u64>,
     pub(super) redis_in_bytes: Option<u64>,
+    /// The most that any look saw the kernel hold for one client; `None` where nobody stalls.
+    pub(super) unread_bytes_max: Option<u64>,
 }
 
 /// Everything that only grows, at one moment.
@@ -45,6 +48,7 @@ impl Performance<'_> {
             publishers.window_begins(now_us());
         }
         let (mut healthy, mut others) = (histogram(), histogram());
+        let mut unread_bytes_max = None;
         let (mut peaks, mut series) = (BTreeMap::new(), Vec::new());
         // Latencies of the warm-up end here.
         let (first, ..) = self.take();
@@ -60,6 +64,10 @@ impl Performance<'_> {
             both.add(&lap_others).expect(SAME_BOUNDS);
             sample.latency = percentiles(&both);
             sample.at_s = look.at.duration_since(began).as_secs_f64();
+            if self.scenario.listen.stalled.is_some() {
+                let ports: Vec<u16> = self.stage.doors.iter().map(SocketAddr::port).collect();
+                unread_bytes_max = unread_bytes_max.max(Some(usage::sent_and_unread_max(&ports)));
+            }
             compare(&mut sample, &look, last.as_ref().unwrap_or(&first));
             for (name, bytes) in &sample.rss_bytes {
                 let peak = peaks.entry(name.clone()).or_default();
@@ -82,6 +90,7 @@ impl Performance<'_> {
             series,
             healthy,
             others,
+            unread_bytes_max,
             redis_in_bytes: redis.map(|(before, after)| after.saturating_sub(before)),
         })
     }

@@ -60,7 +60,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "release",
-        role: "the gateway and the load test as they are measured",
+        role: "gateway and load test as they are measured",
         work: Work::Cargo {
             arguments: &[
                 "build",
@@ -76,7 +76,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "loadtest",
-        role: "a few seconds of everything: every frame checked, every ledger closed (needs release)",
+        role: "the smoke scenario: every ledger closes",
         work: Work::Cargo {
             arguments: &["run", "--release", "--locked", "--package", "tally-loadtest", "--", "run", "smoke"],
             environment: &[],
