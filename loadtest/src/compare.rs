@@ -62,8 +62,8 @@ fn render(files: &[PathBuf], reports: &[Report], look: Look) -> anyhow::Result<S
         }
     }
     let mut out = format!("\n{}: {}\n", first.scenario, first.about);
-    for (file, report) in files.iter().zip(reports) {
-        let _ = writeln!(out, "  {}  {}", letter(files, file), file.display());
+    for (at, (file, report)) in files.iter().zip(reports).enumerate() {
+        let _ = writeln!(out, "  {}  {}", column(at), file.display());
         for note in differences(first, report) {
             let _ = writeln!(out, "     note: {note}");
         }
@@ -77,11 +77,6 @@ fn render(files: &[PathBuf], reports: &[Report], look: Look) -> anyhow::Result<S
 }
 
 /// A, B, … in the order given; beyond Z, numbers.
-fn letter(files: &[PathBuf], file: &Path) -> String {
-    let at = files.iter().position(|is| is == file).unwrap_or_default();
-    column(at)
-}
-
 fn column(at: usize) -> String {
     u8::try_from(at)
         .ok()
@@ -209,6 +204,8 @@ mod tests {
         let files = [PathBuf::from("a.json"), PathBuf::from("b.json")];
         let text = render(&files, &[sample(), other], Look::Plain).unwrap();
         for wanted in [
+            "  A  a.json",
+            "  B  b.json",
             "another machine",
             "floor, each:",
             "(+100 %)",
