@@ -28,6 +28,10 @@ export const ROWS_MAX = 100;
 export const DETAIL_STALE_MS = 10_000;
 /** How long answers are waited for, in ms. After that the page says who did not answer. */
 export const ANSWER_MAX_MS = 10_000;
+/** How often a question is posted again while not everybody has answered, in ms: what a broker that restarts loses. */
+export const ASK_AGAIN_MS = 3_000;
+/** After how long a history that could not be had is asked for again, in ms. */
+export const HISTORY_AGAIN_MS = 10_000;
 /** Parts of one answer. More: the answer counts as wrong. */
 export const PARTS_MAX = 256;
 /** Asks under way at once. More: the oldest is given up. */

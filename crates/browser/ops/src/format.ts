@@ -72,17 +72,14 @@ export const span = (seconds: number): string => {
 
 export const ago = (seconds: number): string => (seconds < 2 ? "just now" : `${span(seconds)} ago`);
 
+/** Percent of one core. */
+export const core = (n: number | null): string => (n === null ? NONE : `${one.format(n)}${GAP}%`);
+
 export const percent = (share: number | null): string => {
   if (share === null) return NONE;
   const n = share * 100;
-  const digits =
-    n > 0 && n < 0.1
-      ? "<0.1"
-      : n > 99.9 && n < 100
-        ? ">99.9"
-        : Number.isInteger(n) || n >= 99.95
-          ? whole.format(n)
-          : one.format(n);
+  const isWhole = n === 0 || n === 100;
+  const digits = isWhole ? whole.format(n) : n < 0.1 ? "<0.1" : n > 99.9 && n < 100 ? ">99.9" : one.format(n);
   return `${digits}${GAP}%`;
 };
 

@@ -5,11 +5,11 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { ClientOptions } from "tally-client";
-import { DETAIL_STALE_MS } from "./bounds.js";
+import { DETAIL_STALE_MS, HISTORY_AGAIN_MS } from "./bounds.js";
 import { AskError, Asker, postTo } from "./link/ask.js";
 import { type Deaf, Link, type Order } from "./link/link.js";
 import { between, ChangeLog, lastHour } from "./model/change.js";
-import { mergeChannels, mergeUnheard } from "./model/channels.js";
+import { foreign, mergeChannels, mergeUnheard } from "./model/channels.js";
 import { slowestFirst } from "./model/connections.js";
 import { Fleet, type Gateway, isListed, type Presence, presenceOf } from "./model/fleet.js";
 import type { Series, Step } from "./model/series.js";
@@ -67,6 +67,7 @@ export class Page {
   #listeningSince = 0;
   #deafSince = 0;
   #noticeId = 0;
+  #historyTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(base: string, options: Pick<ClientOptions, "webSocket" | "reconnect"> = {}) {
     this.#link = new Link(
@@ -113,9 +114,9 @@ export class Page {
   });
 
   readonly channels = computed(() =>
-    mergeChannels(this.details.value.map((it) => [it.gateway, it.channels] as const)),
+    foreign(mergeChannels(this.details.value.map((it) => [it.gateway, it.channels] as const))),
   );
-  readonly unheard = computed(() => mergeUnheard(this.details.value));
+  readonly unheard = computed(() => foreign(mergeUnheard(this.details.value)));
   readonly connections = computed(() => slowestFirst(this.details.value));
 
   readonly #changesTick = computed(() => Math.floor(this.#tick.value / CHANGES_EVERY));
@@ -156,6 +157,7 @@ export class Page {
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#historyTimer);
     this.#link.close();
   }
 
@@ -233,6 +235,11 @@ export class Page {
     // What was said meanwhile was missed; a gateway remembers it.
     this.#listeningSince = Date.now();
     this.histories.value = new Map();
+    this.#wantHistories();
+  }
+
+  /** That of the charts, and that of the last hour's changes. */
+  #wantHistories(): void {
     this.#wantHistory(10);
     this.#wantHistory(RANGES[this.route.peek().range].step);
   }
@@ -243,7 +250,11 @@ export class Page {
     this.#setHistory(step, "loading");
     this.#loadHistory(step).then(
       () => this.#setHistory(step, "loaded"),
-      (error) => this.#setHistory(step, { failed: wordsOf(error) }),
+      (error) => {
+        this.#setHistory(step, { failed: wordsOf(error) });
+        clearTimeout(this.#historyTimer);
+        this.#historyTimer = setTimeout(() => this.#wantHistories(), HISTORY_AGAIN_MS);
+      },
     );
   }
 

@@ -84,7 +84,7 @@ describe("the other questions", () => {
     expect(isSlow([sample()], connection)).toEqual({
       grade: "warn",
       answer: "10 of 100 below full",
-      more: "4.2\u202fs behind at most",
+      more: "up to 4.2\u202fs behind",
     });
     const full = sample({ connections_by_rung: { full: 100, counts: 0, summary: 0 } });
     expect(isSlow([full], null)).toMatchObject({ grade: "good", answer: "Nobody" });
@@ -107,7 +107,7 @@ describe("the other questions", () => {
     const [hottest] = topChannels(mergeChannels([["a-1", detail().channels]]), "rate");
     expect(whatIsHot(hottest ?? null, 800)).toMatchObject({
       answer: "job:1",
-      more: "400\u202fevents/s, 50\u202f% of all",
+      more: "400\u202fevents/s, 50.0\u202f% of all",
     });
     expect(whatIsHot(null, 0).answer).toBe("Nothing");
   });

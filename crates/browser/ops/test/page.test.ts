@@ -166,14 +166,16 @@ describe("the history", () => {
   it("that comes in parts is whole only with the last one, in any order", async () => {
     const gateway = await gatewayOf();
     const page = open(gateway);
+    const now = Math.floor(Date.now() / 10_000) * 10;
     gateway.onAsk = (order) =>
       [2, 1].map((part) => ({
-        ...history("a-1", Number(order.step), [Math.floor(Date.now() / 1000) - part * 10]),
+        ...history("a-1", Number(order.step), [now - part * 10]),
         part,
         parts: 2,
       }));
     await until(() => page.histories.value.get(10) === "loaded");
-    expect(page.gateways.value[0]?.series.ring(10).oldest).toBeLessThan(Infinity);
+    const ring = page.gateway("b-1")?.series.ring(10);
+    expect([ring?.oldest, ring?.newest]).toEqual([now / 10 - 2, now / 10 - 1]);
   });
 
   it("that is refused is said, with the gateway's words", async () => {
@@ -276,4 +278,30 @@ describe("a page that is open for hours", () => {
     // Those that are gone are not listened to any more.
     await until(() => gateway.heard.filter((channel) => channel.startsWith("$gateway:")).length <= 3);
   }, 60_000);
+});
+
+describe("what a broker loses when it restarts", () => {
+  it("is asked for again if it is a question, and never if it is an order", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    ends.push(() => vi.useRealTimers());
+    const gateway = await gatewayOf();
+    const page = open(gateway);
+    const asked = (what: string) => gateway.asked.filter((ask) => ask.what === what);
+    await listens(gateway);
+    gateway.say("$gateways", "sample", sampleOf("a-1", Date.now()));
+    await until(() => page.gateway("a-1"));
+    page.tick();
+    const answer = page.ask({ what: "connection", connection: "0-7" }, "a-1");
+    const done = page.ask({ what: "disconnect", connection: "0-7" }, "a-1");
+    await until(() => asked("connection").length === 1 && asked("disconnect").length === 1);
+    gateway.onAsk = ({ what }) => (what === "connection" ? [{ gateway: "a-1", ok: true }] : []);
+    vi.advanceTimersByTime(3_000);
+    expect([...(await answer).keys()]).toEqual(["a-1"]);
+    expect(asked("connection").map((ask) => ask.ask)).toEqual(Array(2).fill(asked("connection")[0]?.ask));
+    vi.advanceTimersByTime(9_000);
+    const order = asked("disconnect")[0]?.ask;
+    gateway.say(`$answers:${order}`, "answer", { ask: order, gateway: "a-1", ok: true });
+    await done;
+    expect(asked("disconnect")).toHaveLength(1);
+  });
 });

@@ -1,6 +1,6 @@
 //! Asks gateways, and brings the parts of their answers together. Bounded: ASKS_MAX at once, PARTS_MAX per answer.
 
-import { ANSWER_MAX_MS, ASKS_MAX, PARTS_MAX } from "../bounds.js";
+import { ANSWER_MAX_MS, ASK_AGAIN_MS, ASKS_MAX, PARTS_MAX } from "../bounds.js";
 import type { Answer } from "../shape/answer.js";
 import { isObject, object, text } from "../shape/json.js";
 import type { Link, Order } from "./link.js";
@@ -16,6 +16,9 @@ export interface Asked {
   /** Gateways that were waited for in vain. */
   readonly missing: readonly string[];
 }
+
+/** These change something: they are posted once, whatever becomes of them. */
+const ORDERS: ReadonlySet<string> = new Set(["reconnect", "disconnect", "drain"]);
 
 /** Posts one ask; resolves when the broker has it. */
 export type Post = (body: Record<string, unknown>) => Promise<void>;
@@ -41,6 +44,7 @@ export class Asker {
     const giveUp = () => gathering.end("given up for newer questions");
     this.#giveUp.add(giveUp);
     const timer = setTimeout(() => gathering.end(null), ANSWER_MAX_MS);
+    let again: ReturnType<typeof setInterval> | undefined;
     let leave: (() => void) | null = null;
     try {
       const ask = drawId();
@@ -51,10 +55,15 @@ export class Asker {
         () => undefined,
       );
       leave = await Promise.race([heard, gathering.over.then(() => null)]);
-      if (leave !== null) await this.post({ ask, gateway, ...order });
+      if (leave === null) return await gathering.over;
+      const post = () => this.post({ ask, gateway, ...order });
+      await post();
+      // An answer that comes twice is the same answer. What a repetition is refused for, the first one would be told.
+      if (!ORDERS.has(order.what)) again = setInterval(() => post().catch(() => undefined), ASK_AGAIN_MS);
       return await gathering.over;
     } finally {
       clearTimeout(timer);
+      clearInterval(again);
       this.#giveUp.delete(giveUp);
       gathering.end("over");
       leave?.();

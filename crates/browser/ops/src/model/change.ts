@@ -142,29 +142,19 @@ const links = (it: Gateway, now: number): Change[] => {
   const stretch = hourTo(now);
   const up = line([it.series], "up", stretch);
   const changes: Change[] = [];
-  let held: number | null = null;
+  // A gateway that has just started has no link yet: it neither lost one nor has it again.
+  let wasUp: boolean | null = null;
+  let hadLink = false;
   for (const [i, value] of up.entries()) {
     if (value === null) continue;
+    const isUp = value === 1;
     const at = timeOf(stretch, i);
-    if (value < 1 && held !== 0) {
-      changes.push({
-        at,
-        severity: "bad",
-        gateway: it.id,
-        what: "redis down",
-        text: `${it.name} lost its link to Redis`,
-      });
-    }
-    if (value === 1 && held === 0) {
-      changes.push({
-        at,
-        severity: "good",
-        gateway: it.id,
-        what: "redis up",
-        text: `${it.name} has its link to Redis again`,
-      });
-    }
-    held = value < 1 ? 0 : 1;
+    const say = (severity: Severity, what: string, text: string) =>
+      changes.push({ at, severity, gateway: it.id, what, text: `${it.name} ${text}` });
+    if (!isUp && wasUp) say("bad", "redis down", "lost its link to Redis");
+    if (isUp && wasUp === false && hadLink) say("good", "redis up", "has its link to Redis again");
+    wasUp = isUp;
+    hadLink ||= isUp;
   }
   return changes;
 };

@@ -68,6 +68,10 @@ const KEYS: Record<ChannelOrder, (it: FleetChannel) => number> = {
   counted: (it) => it.counted ?? -1,
 };
 
+/** Without Tally's own, which an operator did not make and did not ask for. */
+export const foreign = <T extends { readonly channel: string }>(channels: readonly T[]): T[] =>
+  channels.filter(({ channel }) => !channel.startsWith("$"));
+
 /** The highest first; those that are equal by name, so that nothing moves without a reason. */
 export const topChannels = (channels: readonly FleetChannel[], order: ChannelOrder): FleetChannel[] =>
   [...channels].sort((a, b) => KEYS[order](b) - KEYS[order](a) || (a.channel < b.channel ? -1 : 1));

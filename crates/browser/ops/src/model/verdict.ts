@@ -35,8 +35,7 @@ export const isArriving = (accounts: Sum, silent: number): Verdict => {
     };
   }
   const more = `${count(advanced)} events accounted for`;
-  if (silent > 0)
-    return { grade: "warn", answer: "Not known everywhere", more: `${plural(silent, "gateway")} silent` };
+  if (silent > 0) return { grade: "warn", answer: "Not sure", more: `${plural(silent, "gateway")} silent` };
   return { grade: "good", answer: advanced === 0 ? "Nothing to lose yet" : "Yes, none lost", more };
 };
 
@@ -66,7 +65,7 @@ export const isSlow = (samples: readonly Sample[], slowest: FleetConnection | nu
   return {
     grade: summary > 0 ? "warn" : "idle",
     answer: `${count(counts + summary)} of ${count(all)} below full`,
-    more: lag >= SLOW_MS ? `${millis(lag)} behind at most` : parts.filter(Boolean).join(", "),
+    more: lag >= SLOW_MS ? `up to ${millis(lag)} behind` : parts.filter(Boolean).join(", "),
   };
 };
 

@@ -66,7 +66,8 @@ export const Channels = ({ page }: { page: Page }) => {
           {search === ""
             ? `Each gateway names at most ${NAMED_MAX} channels, those that lead by rate, listeners, bytes or share counted: ${plural(rows.length, "channel")} of ${count(told)} held by ${plural(details.length, "gateway")}. Every 2 s.`
             : `At most ${NAMED_MAX} channels of each gateway, asked for every 2 s.${found.state === "" ? "" : ` ${found.state}`}`}{" "}
-          Rate and bytes in are the most that any gateway saw; listeners and bytes out are summed.
+          Rate and bytes in are the most that any gateway saw; listeners and bytes out are summed over the
+          gateways that name it. Tally's own channels are left out; search for $ to see them.
         </p>
       </section>
       <UnheardList page={page} />

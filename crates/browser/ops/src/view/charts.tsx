@@ -1,7 +1,7 @@
 //! The charts of the fleet, or of one gateway: the same lines, one cursor.
 
 import { useMemo } from "preact/hooks";
-import { bytes, figure, latency, millis, percent, rate, short, shortBytes } from "../format.js";
+import { bytes, core, latency, millis, percent, rate, short, shortBytes } from "../format.js";
 import { lines, shares, windowTo } from "../model/window.js";
 import type { Page } from "../page.js";
 import { RANGES } from "../route.js";
@@ -132,7 +132,7 @@ export const Charts = ({ page, gateway }: { page: Page; gateway: string | null }
               unit="% of one core"
               times={times}
               lines={[{ label: "cpu", colour: "accent", values: drawn.cpu ?? [] }]}
-              format={(value) => (value === null ? "–" : `${figure(value)} %`)}
+              format={core}
               top={10}
             />
             <Chart

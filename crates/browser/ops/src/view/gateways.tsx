@@ -1,6 +1,7 @@
 //! The gateways of the fleet, one row each: they come with their first sample, and leave an hour after their last.
 
-import { ago, bytes, count, figure, latency, millis, NONE, percent, rate, span } from "../format.js";
+import { ago, bytes, core, count, latency, millis, NONE, percent, rate, span } from "../format.js";
+import type { Deaf } from "../link/link.js";
 import { lostOf } from "../model/account.js";
 import type { Presence } from "../model/fleet.js";
 import type { Listed, Page } from "../page.js";
@@ -51,7 +52,7 @@ export const Gateways = ({ page }: { page: Page }) => {
         caption="Gateways and what each does"
         rows={rows}
         rowKey={(row) => row.gateway.id}
-        columns={columnsAt(now)}
+        columns={columnsAt(now, page.deaf.value?.is ?? null)}
         selected={page.route.value.gateway}
         onOpen={(row) => page.go({ gateway: row.gateway.id })}
         rowClass={(row) => row.presence}
@@ -61,7 +62,7 @@ export const Gateways = ({ page }: { page: Page }) => {
   );
 };
 
-const columnsAt = (now: number): Column<Listed>[] => [
+const columnsAt = (now: number, deaf: Deaf["is"] | null): Column<Listed>[] => [
   {
     id: "name",
     head: "Gateway",
@@ -81,7 +82,7 @@ const columnsAt = (now: number): Column<Listed>[] => [
       <span class="two-lines">
         <PresenceStatus presence={row.presence} />
         <small>
-          {row.presence === "running" || row.presence === "draining"
+          {deaf === null && (row.presence === "running" || row.presence === "draining")
             ? `up ${span(row.gateway.sample?.uptime_s ?? 0)}`
             : `last heard ${ago((now - row.gateway.heardAt) / 1000)}`}
         </small>
@@ -126,6 +127,8 @@ const columnsAt = (now: number): Column<Listed>[] => [
       if (sample === null) return NONE;
       if (sample.redis === null) return <span class="dim">embedded</span>;
       const { up, probe_ms, since } = sample.redis;
+      // What it said last was before the link that tells of it went down.
+      if (deaf === "upstream") return <Status grade="warn" icon="warn" word="not known" />;
       return (
         <span class="two-lines">
           <Status grade={up ? "good" : "bad"} icon={up ? "good" : "bad"} word={up ? "up" : "down"} />
@@ -134,13 +137,7 @@ const columnsAt = (now: number): Column<Listed>[] => [
       );
     },
   },
-  figureColumn(
-    "cpu",
-    "CPU",
-    (it) => it.cpu_percent,
-    (n) => (n === null ? NONE : `${figure(n)}\u202f%`),
-    "Percent of one core",
-  ),
+  figureColumn("cpu", "CPU", (it) => it.cpu_percent, core, "Percent of one core"),
   figureColumn(
     "rss",
     "Memory",

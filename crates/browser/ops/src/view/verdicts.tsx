@@ -1,5 +1,6 @@
 //! The six questions and their answers; each leads to where more is.
 
+import { time } from "../format.js";
 import { topChannels } from "../model/channels.js";
 import {
   accountsOf,
@@ -30,12 +31,14 @@ export const Verdicts = ({ page }: { page: Page }) => {
   const redis: Verdict = upstream
     ? { grade: "bad", answer: "Down", more: "as seen by the gateway of this page" }
     : howIsRedis(samples, now);
+  const told = isArriving(accountsOf(listed.map((it) => it.gateway)), silent);
+  const asOf = `${told.grade === "good" ? "none lost" : told.answer} as of ${time(page.heardAt.value)}`;
+  const arriving: Verdict =
+    page.deaf.value === null || told.grade === "bad"
+      ? told
+      : { grade: "warn", answer: "Not known now", more: asOf };
   const questions: [question: string, verdict: Verdict, go: () => void][] = [
-    [
-      "Is everything arriving?",
-      isArriving(accountsOf(listed.map((it) => it.gateway)), silent),
-      () => show("account"),
-    ],
+    ["Is everything arriving?", arriving, () => show("account")],
     ["Who is slow?", isSlow(samples, slowest ?? null), () => page.go({ view: "connections" })],
     ["What is hot?", whatIsHot(hottest ?? null, events), () => page.go({ view: "channels", order: "rate" })],
     ["Is load even?", isEven(samples), () => show("even")],
