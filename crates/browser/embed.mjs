@@ -1,5 +1,7 @@
 //! Builds the pages with npm and packs them, for build.rs: `node embed.mjs FOLDER` fills FOLDER with a folder per page.
 //!
+//! `node embed.mjs --install` only sees to it that node_modules is what the lock file says.
+//!
 //! The same sources are built once: what was made is kept in node_modules/.cache/tally-pages together with their hash.
 //! The caller holds a lock. A page that cannot be built leaves `absent.txt` with the reason; the other goes on.
 
@@ -95,15 +97,22 @@ const [major, minor] = process.versions.node.split(".").map(Number);
 if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
   fail(`Node.js ${process.versions.node} is too old; the pages need ${NODE_MIN.join(".")} or newer`);
 }
+const install = () => {
+  if (modulesFit()) return;
+  const { ok, text } = npm(["ci", "--no-audit", "--no-fund"]);
+  if (!ok) fail(`npm ci failed: ${gist(text)}`);
+};
+
 const target = process.argv[2] ?? fail("give the folder to put the pages into");
 if (!existsSync(join(HERE, "package-lock.json"))) fail("crates/browser/package-lock.json is missing");
+if (target === "--install") {
+  install();
+  process.exit(0);
+}
 const stamp = stampOf();
 const stampFile = join(CACHE, "stamp");
 if (!existsSync(stampFile) || readFileSync(stampFile, "utf8") !== stamp) {
-  if (!modulesFit()) {
-    const { ok, text } = npm(["ci", "--no-audit", "--no-fund"]);
-    if (!ok) fail(`npm ci failed: ${gist(text)}`);
-  }
+  install();
   const made = `${CACHE}.new`;
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { recursive: true });

@@ -2,7 +2,7 @@
 
 import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from "playwright-core";
 
-const FLAGS = [
+export const FLAGS: readonly string[] = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",
@@ -30,10 +30,13 @@ export interface Tab {
   close(): Promise<void>;
 }
 
-/** `CHROMIUM`, or Debian's. The caller closes it. */
+/** `CHROMIUM`, or Debian's. */
+export const PROGRAM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** The caller closes it. */
 export const launch = (flags: readonly string[] = []): Promise<Browser> =>
   chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: PROGRAM,
     args: [...FLAGS, ...flags],
   });
 

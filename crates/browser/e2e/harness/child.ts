@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { Hopeless } from "./until.ts";
 
 /** Characters of output kept; the oldest go. */
 const OUTPUT_MAX = 64 * 1024;
@@ -18,7 +19,7 @@ export class Child {
     environment: Record<string, string> = {},
   ) {
     this.#process = spawn(program, args, {
-      env: { ...process.env, ...environment },
+      env: { ...ownEnvironment(), ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#ended = once(this.#process, "exit");
@@ -40,7 +41,7 @@ export class Child {
   /** Throws what it printed if it has ended. */
   check(): void {
     if (!this.isRunning)
-      throw new Error(`${this.name} ended (${this.#process.exitCode}): ${this.output.slice(-2000)}`);
+      throw new Hopeless(`${this.name} ended (${this.#process.exitCode}): ${this.output.slice(-2000)}`);
   }
 
   async end(signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
@@ -72,3 +73,7 @@ process.on("exit", () => {
     }
   }
 });
+
+/** Without the settings of Tally: what a test starts is set by the test alone. */
+const ownEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TALLY_")));

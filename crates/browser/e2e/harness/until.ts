@@ -4,6 +4,9 @@
 export const LONG_MS = 60_000;
 const ASK_AGAIN_MS = 20;
 
+/** What ends a wait at once: it cannot come any more. */
+export class Hopeless extends Error {}
+
 /** The first value that `look` gives; null and undefined mean not yet. Fails with `what` and what was seen last. */
 export const until = async <T>(
   what: string,
@@ -18,6 +21,7 @@ export const until = async <T>(
       if (value !== null && value !== undefined && value !== false) return value;
       failure = value;
     } catch (error) {
+      if (error instanceof Hopeless) throw error;
       failure = error;
     }
     await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
