@@ -41,7 +41,7 @@ impl Ingest {
     }
 
     /// Takes everything in, and only then wakes the shards: each once, however many records it gets.
-    fn handle_batch(&self, batch: &mut Vec<Incoming>) {
+    pub(crate) fn handle_batch(&self, batch: &mut Vec<Incoming>) {
         let mut woken = ShardSet::default();
         for incoming in batch.drain(..) {
             match incoming {

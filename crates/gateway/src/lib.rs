@@ -13,6 +13,8 @@
 
 mod accept;
 mod app;
+#[doc(hidden)]
+pub mod bench;
 mod clock;
 mod config;
 mod connection;
