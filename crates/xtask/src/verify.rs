@@ -136,11 +136,26 @@ fn perform(part: &Part, selected: &[&Part], place: &Place, screen: &Screen) -> R
         Work::CargoTest { arguments, environment } => {
             let mut command = command::cargo(place, arguments, environment);
             let ended = command::run(&mut command, part.name, place, screen)?;
-            let verdict = match ended.verdict() {
-                Verdict::Passed if ended.tests.passed == 0 => Verdict::Failed(vec!["no test ran".to_owned()]),
-                verdict => verdict,
-            };
-            Ok((verdict, ended.tests))
+            Ok(tested(&ended))
+        }
+        Work::Npm { before, folder, script } => {
+            let mut command = command::cargo(place, before, &[]);
+            let ended = command::run(&mut command, &format!("{}-build", part.name), place, screen)?;
+            if let failed @ Verdict::Failed(_) = ended.verdict() {
+                return Ok((failed, ended.tests));
+            }
+            let mut command = command::npm(folder, script);
+            let ended = command::run(&mut command, part.name, place, screen)?;
+            Ok(tested(&ended))
         }
     }
+}
+
+/// Of a command that must have run at least one test.
+fn tested(ended: &command::Ended) -> (Verdict, TestTotals) {
+    let verdict = match ended.verdict() {
+        Verdict::Passed if ended.tests.passed == 0 => Verdict::Failed(vec!["no test ran".to_owned()]),
+        verdict => verdict,
+    };
+    (verdict, ended.tests)
 }

@@ -36,6 +36,13 @@ pub(super) fn cargo(place: &Place, arguments: &[&str], environment: &[(&str, &st
     command
 }
 
+/// A script of the npm package in `folder`. Test counts are read from what it prints, so it prints without colour.
+pub(super) fn npm(folder: &str, script: &str) -> Command {
+    let mut command = Command::new("npm");
+    command.args(["--prefix", folder, "run", script]).env("NO_COLOR", "1").env_remove("FORCE_COLOR");
+    command
+}
+
 /// Runs `command` to its end. Its two output streams share one pipe, so that their order is kept.
 pub(super) fn run(command: &mut Command, part: &str, place: &Place, screen: &Screen) -> Result<Ended> {
     fs::create_dir_all(&place.logs).with_context(|| format!("could not create {}", place.logs.display()))?;

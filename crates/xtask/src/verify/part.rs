@@ -19,6 +19,8 @@ pub(super) enum Work {
     Cargo { arguments: &'static [&'static str], environment: Environment },
     /// The same of a command that runs tests, at least one of which must have run.
     CargoTest { arguments: &'static [&'static str], environment: Environment },
+    /// A cargo command, then a script of an npm package that runs tests, at least one of which must have run.
+    Npm { before: &'static [&'static str], folder: &'static str, script: &'static str },
 }
 
 type Environment = &'static [(&'static str, &'static str)];
@@ -100,6 +102,15 @@ pub(super) const PARTS: &[Part] = &[
         },
     },
     Part {
+        name: "browser",
+        role: "SDK and pages: checks, tests, sizes, real browser",
+        work: Work::Npm {
+            before: &["build", "--package", "tally-cli", "--locked"],
+            folder: "crates/browser",
+            script: "verify",
+        },
+    },
+    Part {
         name: "docs",
         role: "rustdoc with private items, warnings denied",
         work: Work::Cargo {
@@ -117,6 +128,9 @@ impl Part {
             Work::Cargo { arguments, environment } | Work::CargoTest { arguments, environment } => {
                 let settings = environment.iter().map(|(name, value)| format!("{name}='{value}' "));
                 format!("{}cargo {}", settings.collect::<String>(), arguments.join(" "))
+            }
+            Work::Npm { before, folder, script } => {
+                format!("cargo {} && npm --prefix {folder} run {script}", before.join(" "))
             }
         }
     }
@@ -140,5 +154,7 @@ mod tests {
         assert!(docs.command_line().starts_with("RUSTDOCFLAGS='-D warnings' cargo doc "));
         let tidy = PARTS.iter().find(|part| part.name == "tidy").unwrap();
         assert_eq!(tidy.command_line(), "cargo verify --only tidy");
+        let browser = PARTS.iter().find(|part| part.name == "browser").unwrap();
+        assert!(browser.command_line().ends_with(" --locked && npm --prefix crates/browser run verify"));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Sums over the `test result:` lines of a command.
+/// Sums over the lines of a command in which cargo's test binaries (`test result:`) and vitest (`Tests`) sum up.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TestTotals {
     pub(super) passed: u64,
@@ -14,15 +14,21 @@ pub(super) struct TestTotals {
 impl TestTotals {
     /// Adds what `line` states; any other line adds nothing.
     pub(super) fn add_line(&mut self, line: &str) {
-        let Some((_, counts)) = line.split_once("test result: ") else { return };
-        let Some((_, counts)) = counts.split_once(". ") else { return };
-        for count in counts.split("; ") {
+        if let Some((_, counts)) = line.split_once("test result: ") {
+            self.add_counts(counts.split_once(". ").map_or("", |(_, counts)| counts), "; ");
+        } else if let Some(counts) = line.trim_start().strip_prefix("Tests  ") {
+            self.add_counts(counts.rsplit_once(" (").map_or("", |(counts, _)| counts), " | ");
+        }
+    }
+
+    fn add_counts(&mut self, counts: &str, separator: &str) {
+        for count in counts.split(separator) {
             let Some((number, word)) = count.split_once(' ') else { continue };
             let Ok(number) = number.parse::<u64>() else { continue };
             match word {
                 "passed" => self.passed += number,
                 "failed" => self.failed += number,
-                "ignored" => self.ignored += number,
+                "ignored" | "skipped" | "todo" => self.ignored += number,
                 _ => {}
             }
         }
@@ -64,10 +70,13 @@ mod tests {
             "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.20s",
             "test result: \u{1b}[32mok\u{1b}[m. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out",
             "99 passed",
+            " Tests for 3 passed",
+            "      Tests  2 failed | 9 passed | 4 skipped (15)",
+            "      Tests  7 passed (7)",
         ] {
             totals.add_line(line);
         }
-        assert_eq!(totals, TestTotals { passed: 20, failed: 2, ignored: 1 });
-        assert_eq!(totals.to_string(), "20 passed, 2 failed, 1 ignored");
+        assert_eq!(totals, TestTotals { passed: 36, failed: 4, ignored: 5 });
+        assert_eq!(totals.to_string(), "36 passed, 4 failed, 5 ignored");
     }
 }
