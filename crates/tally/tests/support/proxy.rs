@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Bytes towards a client after which its connection may lose a reply: what connecting takes is past.
-const SWALLOW_AFTER: u64 = 16 * 1024;
+const SWALLOW_AFTER: u64 = 8 * 1024;
 
 /// Ends with the runtime it was made on.
 pub(crate) struct Proxy {
