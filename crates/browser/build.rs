@@ -105,7 +105,6 @@ fn constant(name: &str, absent: Option<&str>, folder: &Path) -> String {
         format!("pub static {name}: crate::Pages = crate::Pages {{ absent: {absent:?}, assets: &[\n");
     for path in &files {
         let whole = folder.join(path);
-        println!("cargo::rerun-if-changed={}", whole.display());
         let bytes = fs::read(&whole).expect("a file that was just listed can be read");
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);

@@ -50,10 +50,11 @@ for (const [job, name] of [
   ["hosts", "busy"],
 ] as const) {
   for (const tab of tabs) {
-    const channel = await newest(tab, job);
     await tab.page.locator(".brand").click();
+    const channel = await newest(tab, job);
     await tab.page.locator(".job", { hasText: channel }).first().click();
     await tab.page.locator(".row.event").first().waitFor();
+    await tab.page.mouse.move(640, 400);
   }
   await wait(job === "files" ? 9_000 : 3_000);
   for (const [i, tab] of tabs.entries()) {

@@ -46,6 +46,8 @@ export class App {
   readonly #index: Subscription;
   readonly #maxRate: number | null;
   #hiddenAt = Number.NEGATIVE_INFINITY;
+  /** The channel that was shown before: the list goes on with what is known of its speed. */
+  #left: Channel | null = null;
   #noticeId = 0;
   #opening = 0;
 
@@ -130,16 +132,18 @@ export class App {
   #show(name: string | null): void {
     const before = this.shown.value;
     if (before?.name === name) return;
+    const samples = this.listed.get(name ?? "")?.samples ?? new Samples();
     const turn = ++this.#opening;
     before?.close();
     this.shown.value = null;
+    this.#left = before;
     if (name !== null) {
       this.#unlist(name);
       // Not in this tick, in which letting go and listening again would cancel each other out.
       setTimeout(() => {
         if (turn !== this.#opening) return;
         const wasHidden = (): boolean => document.hidden || Date.now() - this.#hiddenAt < 6_000;
-        this.shown.value = new Channel(this.client, name, this.#maxRate, touch, wasHidden);
+        this.shown.value = new Channel(this.client, name, this.#maxRate, samples, touch, wasHidden);
         this.#list();
       });
     }
@@ -162,7 +166,8 @@ export class App {
       if (this.listed.has(channel)) continue;
       const subscription = this.client.subscribe(channel, { rung: "counts", tickMs: 1000 });
       subscription.on("update", touch);
-      this.listed.set(channel, { subscription, samples: new Samples() });
+      const samples = this.#left?.name === channel ? this.#left.samples : new Samples();
+      this.listed.set(channel, { subscription, samples });
     }
   }
 

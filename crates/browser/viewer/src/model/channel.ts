@@ -10,12 +10,11 @@ import {
 } from "tally-client";
 import { CHANNEL_LAST } from "../limits";
 import { Log, type SpanForm } from "./log";
-import { Samples } from "./samples";
+import type { Samples } from "./samples";
 import { clock, number, type Reason, rungNote } from "./words";
 
 export class Channel {
   readonly log = new Log();
-  readonly samples = new Samples();
   readonly subscription: Subscription;
   /** The rung that the reader wants. */
   wanted: Rung = "full";
@@ -33,6 +32,8 @@ export class Channel {
     client: Client,
     readonly name: string,
     maxRate: number | null,
+    /** What the list has seen of its speed, if it was listed. */
+    readonly samples: Samples,
     private readonly changed: () => void,
     /** When the tab was last hidden; null: not since the channel was opened. */
     private readonly wasHidden: () => boolean,

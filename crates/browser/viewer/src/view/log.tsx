@@ -25,7 +25,7 @@ export const LogView = ({ channel }: { channel: Channel }) => {
   const leftAt = useRef(0);
   const topBefore = useRef(0);
   const droppedBefore = useRef(log.dropped);
-  const [picked, setPicked] = useState<EventRow | null>(null);
+  const [picked, setPicked] = useState<Row | null>(null);
 
   const leave = (): void => {
     // With nothing above there is nowhere to go.
@@ -100,7 +100,7 @@ export const LogView = ({ channel }: { channel: Channel }) => {
         onClick={(event) => {
           const at = (event.target as HTMLElement).closest<HTMLElement>("[data-row]")?.dataset.row;
           const row = at === undefined ? undefined : log.rows[Number(at) - log.dropped];
-          if (row?.is !== "event" || getSelection()?.isCollapsed === false) return;
+          if (!row || getSelection()?.isCollapsed === false) return;
           setPicked(row === picked ? null : row);
         }}
       >
@@ -137,7 +137,7 @@ const kindWidth = ({ subscription: { totals } }: Channel): number => {
 const RowView = ({ row, number: at, isPicked }: { row: Row; number: number; isPicked: boolean }) => {
   if (row.is === "span") {
     return (
-      <div class={`row span ${row.form}`} data-row={at} title={row.text}>
+      <div class={`row span ${row.form} ${isPicked ? "picked" : ""}`} data-row={at} title={row.text}>
         <span class="seq">≡</span>
         <span class="text">{row.text}</span>
       </div>
@@ -145,7 +145,7 @@ const RowView = ({ row, number: at, isPicked }: { row: Row; number: number; isPi
   }
   if (row.is === "note") {
     return (
-      <div class={`row note ${row.tone}`} data-row={at} title={row.text}>
+      <div class={`row note ${row.tone} ${isPicked ? "picked" : ""}`} data-row={at} title={row.text}>
         <span class="seq">{row.tone === "bad" || row.tone === "warn" ? "!" : "·"}</span>
         <span class="time">{clock(row.at)}</span>
         <span class="text">{row.text}</span>
@@ -163,19 +163,27 @@ const RowView = ({ row, number: at, isPicked }: { row: Row; number: number; isPi
   );
 };
 
-/** All that was kept of one event. */
-const Whole = ({ row, close }: { row: EventRow; close: () => void }) => (
-  <aside class="whole" aria-label="The chosen event">
+/** All that was kept of one row. */
+const Whole = ({ row, close }: { row: Row; close: () => void }) => (
+  <aside class="whole" aria-label="The chosen row">
     <p>
-      <b>{row.seq === null ? "unnumbered" : `#${number(row.seq)}`}</b>
-      <span>{row.kind}</span>
-      <span>{clock(row.at)}</span>
-      {row.isState ? <span>state</span> : null}
-      {row.isTail ? <span>one of the counted, shown as a courtesy</span> : null}
+      {row.is === "event" ? <OfEvent row={row} /> : null}
+      {row.is === "span" ? <b>{`#${number(row.from)} to #${number(row.to)}`}</b> : null}
+      {row.is === "note" ? <b>{clock(row.at)}</b> : null}
       <button type="button" onClick={close}>
         Close
       </button>
     </p>
     <pre>{row.text || "no data"}</pre>
   </aside>
+);
+
+const OfEvent = ({ row }: { row: EventRow }) => (
+  <>
+    <b>{row.seq === null ? "unnumbered" : `#${number(row.seq)}`}</b>
+    <span>{row.kind}</span>
+    <span>{clock(row.at)}</span>
+    {row.isState ? <span>state</span> : null}
+    {row.isTail ? <span>one of the counted, shown as a courtesy</span> : null}
+  </>
 );
