@@ -111,7 +111,7 @@ describe("an account that closes", () => {
     expect(account.full).toBeGreaterThan(0);
     await until("full again", async () => (await viewer.rung()) === "full");
     await gateway.publish("job:fast", [{ kind: "done", class: "state", data: "the end" }]);
-    await until("the event after it", () => viewer.shows("the end"));
+    await until("the event after it", () => viewer.logs("the end"));
     await viewer.settled(gateway);
   });
 
@@ -143,7 +143,7 @@ describe("an account that closes", () => {
     // The page comes back to the same address, as through a load balancer.
     gateway = await Gateway.start({ redis, port: gateway.port });
     await until("the page to come back", async () => (await viewer.link()) === "connected");
-    await until("it to say so", () => viewer.shows("Resumed at 30"));
+    await until("it to say so", () => viewer.logs("Resumed at 30"));
     const account = await viewer.settled(gateway);
     expect(account).toMatchObject({ attached: 0, published: 70 });
     await gateway.publish("job:moved", eventsOf(5));
@@ -156,9 +156,9 @@ describe("an account that closes", () => {
     await viewer.settled(gateway);
     await redis.stop();
     await viewer.tab.page.getByRole("alert").getByText("cannot reach the broker").waitFor();
-    await until("the row that says so", () => viewer.shows("cannot reach the broker"));
+    await until("the row that says so", () => viewer.logs("cannot reach the broker"));
     await redis.start();
-    await until("the row that says it is back", () => viewer.shows("The broker is back"));
+    await until("the row that says it is back", () => viewer.logs("The broker is back"));
     await gateway.publish("job:kept", eventsOf(25));
     const account = await viewer.settled(gateway);
     expect(account).toMatchObject({ attached: 0, published: 45 });
@@ -171,7 +171,7 @@ describe("an account that closes", () => {
     await redis.lose();
     await viewer.tab.page.getByRole("alert").getByText("cannot reach the broker").waitFor();
     await redis.start();
-    await until("the row of the reset", () => viewer.shows(/Reset: .* the account so far ended at 20/));
+    await until("the row of the reset", () => viewer.logs("the account so far ended at 20"));
     await gateway.publish("job:lost", eventsOf(6));
     expect(await viewer.settled(gateway)).toMatchObject({ published: 6 });
   });
@@ -261,7 +261,7 @@ describe("the page for everybody", () => {
     ends.push(() => viewer.close());
     const { page } = viewer.tab;
     await publishAt(gateway, "job:axe", { perSecond: 1_500, seconds: 2 });
-    await until("the line of what was counted", () => viewer.shows("counted while throttled"));
+    await until("the line of what was counted", () => viewer.logs("counted while throttled"));
     await page.getByRole("button", { name: "By kind" }).click();
     expect(await seriousFindings(page)).toEqual([]);
     await redis.stop();

@@ -22,6 +22,9 @@ export interface Account {
 interface Exposed {
   readonly tally?: {
     account(channel?: string): Account | null;
+    readonly shown: {
+      readonly value: { readonly log: { readonly rows: readonly { readonly text: string }[] } } | null;
+    };
     readonly client: { readonly state: string; readonly violations: number };
   };
 }
@@ -74,6 +77,14 @@ export class Viewer {
   /** Whether a row that is drawn now has this text. */
   async shows(text: string | RegExp): Promise<boolean> {
     return (await this.tab.page.locator(".row", { hasText: text }).count()) > 0;
+  }
+
+  /** Whether a row of the log has this text, drawn now or not. */
+  async logs(text: string): Promise<boolean> {
+    const rows = await this.tab.page.evaluate(
+      () => (window as Exposed).tally?.shown.value?.log.rows.map((row) => row.text) ?? [],
+    );
+    return rows.some((row) => row.includes(text));
   }
 
   /**

@@ -27,6 +27,8 @@ export class Channel {
   /** Ledgers that ended with a reset or a violation. */
   resets = 0;
   #isBusy = false;
+  /** Up to where the log has everything: the ledger may be further already. */
+  #told = 0;
 
   constructor(
     client: Client,
@@ -70,10 +72,11 @@ export class Channel {
       case "subscribed":
         this.isLoading = false;
         this.reason = update.rung === "full" ? null : this.#reasonOf("asked");
+        if (update.continuity === "new") this.#told = this.subscription.since?.seq ?? 0;
         if (update.continuity === "resumed") {
           this.#note(
             "good",
-            `Resumed at ${number(this.subscription.cursor)}: what came meanwhile follows, nothing is missing`,
+            `Resumed at ${number(this.#told)}: what came meanwhile follows, nothing is missing`,
           );
         } else if (update.continuity === "pending") {
           this.#note(
@@ -84,6 +87,7 @@ export class Channel {
         break;
       case "events":
         this.log.addEvents(update.from, update.events);
+        this.#told = update.to;
         break;
       case "counts":
         this.#addSpan("counted", update, this.#reasonOf(update.why), update.tail);
@@ -101,6 +105,7 @@ export class Channel {
       case "reset": {
         this.resets++;
         const { since, closed } = update;
+        this.#told = since.seq;
         const ended = closed
           ? `the account so far ended at ${number(closed.cursor)}`
           : "the account so far has ended";
@@ -147,6 +152,7 @@ export class Channel {
     tail: Parameters<Log["addSpan"]>[0]["tail"],
   ): void {
     this.log.addSpan({ form, reason, from, to, counts, tail }, Date.now());
+    this.#told = to;
   }
 
   /** `asked` where it was not the reader who asked. */

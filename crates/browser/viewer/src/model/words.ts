@@ -51,7 +51,7 @@ const WHILE: Record<Reason, string> = {
   backpressure: "while the connection was slow",
   unheard: "while nobody listened",
   upstream: "while the broker was away",
-  replay: "before what is shown again",
+  replay: "on coming back",
   hidden: "while this tab was hidden",
   busy: "while this page was busy",
 };
