@@ -32,6 +32,8 @@ export const ANSWER_MAX_MS = 10_000;
 export const ASK_AGAIN_MS = 3_000;
 /** After how long a history that could not be had is asked for again, in ms. */
 export const HISTORY_AGAIN_MS = 10_000;
+/** How long after the page was deaf the last hour is asked for once more, in ms: gateways tell of whole steps only. */
+export const HISTORY_LATE_MS = 15_000;
 /** Parts of one answer. More: the answer counts as wrong. */
 export const PARTS_MAX = 256;
 /** Asks under way at once. More: the oldest is given up. */

@@ -5,7 +5,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import type { ClientOptions } from "tally-client";
-import { DETAIL_STALE_MS, HISTORY_AGAIN_MS } from "./bounds.js";
+import { DETAIL_STALE_MS, HISTORY_AGAIN_MS, HISTORY_LATE_MS } from "./bounds.js";
 import { AskError, Asker, postTo } from "./link/ask.js";
 import { type Deaf, Link, type Order } from "./link/link.js";
 import { between, ChangeLog, lastHour } from "./model/change.js";
@@ -68,6 +68,7 @@ export class Page {
   #deafSince = 0;
   #noticeId = 0;
   #historyTimer: ReturnType<typeof setTimeout> | undefined;
+  #lateTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(base: string, options: Pick<ClientOptions, "webSocket" | "reconnect"> = {}) {
     this.#link = new Link(
@@ -158,6 +159,7 @@ export class Page {
   close(): void {
     clearInterval(this.#timer);
     clearTimeout(this.#historyTimer);
+    clearTimeout(this.#lateTimer);
     this.#link.close();
   }
 
@@ -236,6 +238,11 @@ export class Page {
     this.#listeningSince = Date.now();
     this.histories.value = new Map();
     this.#wantHistories();
+    clearTimeout(this.#lateTimer);
+    this.#lateTimer = setTimeout(() => {
+      if (this.histories.peek().get(10) === "loaded") this.#setHistory(10, "absent");
+      this.#wantHistory(10);
+    }, HISTORY_LATE_MS);
   }
 
   /** That of the charts, and that of the last hour's changes. */

@@ -143,6 +143,30 @@ describe("a page that was deaf", () => {
   });
 });
 
+describe("an outage that the page did not hear of", () => {
+  it("is told when the gateways know the whole of its step", async () => {
+    const gateway = await gatewayOf();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"], shouldAdvanceTime: true });
+    ends.push(() => vi.useRealTimers());
+    const now = Math.floor(Date.now() / 10_000) * 10;
+    let ups = [1, 1];
+    gateway.onAsk = ({ what, step }) => {
+      const at = ups.map((_, i) => now - (4 - i) * Number(step));
+      const series = { up: ups, connections: ups };
+      const gateways = { "a-1": { name: "a", at, series } };
+      return what === "history" ? [{ gateway: "a-1", ok: true, step, gateways }] : [];
+    };
+    const page = open(gateway);
+    await until(() => page.histories.value.get(10) === "loaded");
+    ups = [1, 1, 0, 1];
+    await vi.advanceTimersByTimeAsync(15_000);
+    await until(() => page.gateway("a-1")?.series.ring(10).newest === now / 10 - 1);
+    for (let n = 0; n < 5; n++) page.tick();
+    await until(() => page.changes.value.some(({ what }) => what === "redis up"));
+    expect(page.changes.value.map(({ what }) => what)).toContain("redis down");
+  });
+});
+
 describe("the history", () => {
   it("of a gateway that is gone is there, from who remembers", async () => {
     const gateway = await gatewayOf();

@@ -1,13 +1,13 @@
 //! Asks before anything is done to somebody. Escape and Cancel do nothing; the button says what it does.
 
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Page } from "../page.js";
 
 export const Confirm = ({ page }: { page: Page }) => {
   const dialog = useRef<HTMLDialogElement>(null);
   const confirming = page.confirming.value;
   const isOpen = confirming !== null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isOpen) dialog.current?.showModal();
     else dialog.current?.close();
   }, [isOpen]);
