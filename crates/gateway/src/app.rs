@@ -88,7 +88,7 @@ impl Gateway {
         backplane: Arc<dyn Backplane>,
         stream: Stream,
     ) -> Result<Running, StartError> {
-        let ingest = IngestThread::start().map_err(StartError::Ingest)?;
+        let ingest = start_ingest(&config)?;
         Self::start_as(config, backplane, stream, Upstream::Up, ingest).await
     }
 
@@ -97,7 +97,7 @@ impl Gateway {
         backplane: Arc<dyn Backplane>,
         stream: Stream,
         upstream: Upstream,
-        ingest_thread: IngestThread,
+        mut ingest_thread: IngestThread,
     ) -> Result<Running, StartError> {
         let public = listen("listen", config.listen).await?;
         let admin = listen("admin", config.admin).await?;
@@ -114,7 +114,8 @@ impl Gateway {
             let (sockets, handed) = mpsc::channel(HANDOFF_MAX);
             let open = Arc::new(Open::default());
             let inputs = Inputs { inbox, sockets: handed, phase: phase_reader.clone(), open: open.clone() };
-            let ended = shard::spawn(index, app.clone(), interest.clone(), commands.clone(), inputs);
+            let runtime = ingest_thread.next_shard().map_err(StartError::Shard)?;
+            let ended = shard::spawn(index, runtime, app.clone(), interest.clone(), commands.clone(), inputs);
             shards.push(ended.map_err(StartError::Shard)?);
             inboxes.push(put);
             targets.push(Target { sockets, open });
@@ -202,6 +203,11 @@ impl fmt::Debug for Running {
             .field("admin", &self.admin_addr)
             .finish_non_exhaustive()
     }
+}
+
+pub(crate) fn start_ingest(config: &Config) -> Result<IngestThread, StartError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    IngestThread::start(config.shard_count(), cores).map_err(StartError::Ingest)
 }
 
 async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {

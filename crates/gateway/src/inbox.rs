@@ -172,6 +172,11 @@ impl InboxReader {
         }
     }
 
+    /// Whether the next [`InboxReader::take`] would not have to wait.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.taken.is_empty() || !self.shelf.lock().arrivals.is_empty()
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.shelf.lock().bytes
     }

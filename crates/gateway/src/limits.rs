@@ -112,6 +112,8 @@ pub(crate) const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub(crate) const BODY_BYTES_MAX: usize = tally_protocol::BATCH_BYTES_MAX + 4 * 1024 * 1024;
 /// Bodies above this are read as JSON on a thread of their own, so that a shard's listeners do not wait for it.
 pub(crate) const BODY_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// Threads on which a shard reads large bodies. More bodies wait.
+pub(crate) const BLOCKING_THREADS_MAX: usize = 2;
 /// Refused connections that are being told so at once. More: closed without a word.
 pub(crate) const REFUSALS_MAX: usize = 64;
 /// How long a refused connection has to read why.

@@ -1,8 +1,7 @@
 //! A gateway on Redis, which it shares with producers and other gateways; it starts, and is ready, also without.
 
-use crate::app::{Gateway, Running, StartError, Upstream};
+use crate::app::{Gateway, Running, StartError, Upstream, start_ingest};
 use crate::config::{Config, RedisSettings};
-use crate::ingest::IngestThread;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +26,7 @@ impl Gateway {
 
     async fn start_redis(config: Config, redis: &RedisSettings) -> Result<Running, StartError> {
         let link = redis.link().map_err(StartError::Redis)?;
-        let ingest = IngestThread::start().map_err(StartError::Ingest)?;
+        let ingest = start_ingest(&config)?;
         let (node, stream) = {
             let _on_its_thread = ingest.enter();
             link.connect()

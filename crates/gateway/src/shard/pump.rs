@@ -42,8 +42,8 @@ enum More {
 
 impl Shard {
     /// Writes what is due, and passes on what the hub asks for. Stops after a bounded number of writes, so that the
-    /// other tasks of the thread get their turn; the main loop then goes on.
-    pub(crate) fn pump(&self) {
+    /// other tasks of the thread get their turn; the main loop then goes on. True: nothing was left.
+    pub(crate) fn pump(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let mut writes = 0;
         while writes < WRITES_PER_TURN {
@@ -61,9 +61,11 @@ impl Shard {
             (Some(_), None) => true,
             (None, _) => false,
         };
-        if writes == WRITES_PER_TURN || is_too_late {
+        let is_done = writes < WRITES_PER_TURN;
+        if !is_done || is_too_late {
             self.again.notify_one();
         }
+        is_done
     }
 
     /// Writes to one connection: what is left of its last write, or what is due.

@@ -22,14 +22,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tower::ServiceExt as _;
-
-/// Threads on which a shard reads large bodies.
-const BLOCKING_THREADS_MAX: usize = 2;
 
 /// What the gateway is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +54,12 @@ pub(crate) struct Inputs {
 /// Starts a shard's thread. What comes back is closed when the thread has ended; nothing is ever sent.
 pub(crate) fn spawn(
     index: usize,
+    runtime: Runtime,
     app: Arc<App>,
     interest: Arc<Interest>,
     commands: Commands,
     inputs: Inputs,
 ) -> io::Result<mpsc::Receiver<()>> {
-    let runtime =
-        Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
     let (alive, end) = mpsc::channel(1);
     std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
         let counted = Counted(app.clone());
@@ -126,9 +122,11 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
                 }
             }
         }
-        shard.pump();
-        // A shard with much to do lets its connections' tasks run in between.
-        yield_now().await;
+        let is_done = shard.pump();
+        // A shard with much to do lets its connections' tasks run in between; one that has to wait does so anyway.
+        if !is_done || inputs.inbox.has_more() {
+            yield_now().await;
+        }
     }
     shard.scan(0);
 }
