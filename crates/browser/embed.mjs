@@ -47,9 +47,9 @@ const modulesFit = () => {
   if (!existsSync(join(HERE, "node_modules/.package-lock.json"))) return false;
   const wanted = Object.entries(read("package-lock.json").packages);
   const there = read("node_modules/.package-lock.json").packages;
-  return wanted.every(([path, { version, link, optional }]) => {
+  return wanted.every(([path, { version, link, optional, devOptional }]) => {
     if (!path.includes("node_modules/")) return true;
-    return there[path] ? link || there[path].version === version : Boolean(optional);
+    return there[path] ? link || there[path].version === version : Boolean(optional || devOptional);
   });
 };
 
@@ -99,7 +99,7 @@ if (major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1])) {
 }
 const install = () => {
   if (modulesFit()) return;
-  const { ok, text } = npm(["ci", "--no-audit", "--no-fund"]);
+  const { ok, text } = npm(["ci", "--include=dev", "--no-audit", "--no-fund"]);
   if (!ok) fail(`npm ci failed: ${gist(text)}`);
 };
 

@@ -1,4 +1,6 @@
 //! How the viewer is built and tested: one page, hashed assets beside it, tally-client from its sources.
+//!
+//! `TALLY_GATEWAY=http://127.0.0.1:8420 npm run dev --workspace tally-viewer` shows it before any gateway.
 
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
