@@ -4,10 +4,8 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-/** Bytes, of everything that `tally-client` exports. It may shrink towards GOAL, not grow. */
-export const BUDGET = 14_080;
-/** What a page should pay at most. */
-export const GOAL = 10_240;
+/** Bytes, of everything that the entry `tally-client` exports. `tally-client/react` and `/stale` are entries of their own. */
+export const BUDGET = 10_240;
 
 export const measure = async () => {
   const entry = fileURLToPath(new URL("../src/index.ts", import.meta.url));
@@ -17,6 +15,8 @@ export const measure = async () => {
     minify: true,
     format: "esm",
     target: "es2022",
+    // What is published has no comments, see `build` in package.json; here `//!` would count as legal ones.
+    legalComments: "none",
     write: false,
   });
   const [{ contents }] = outputFiles;
@@ -25,8 +25,6 @@ export const measure = async () => {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { minified, gzipped } = await measure();
-  process.stdout.write(
-    `tally-client: ${minified} bytes minified, ${gzipped} gzipped, budget ${BUDGET}, goal ${GOAL}\n`,
-  );
+  process.stdout.write(`tally-client: ${minified} bytes minified, ${gzipped} gzipped, budget ${BUDGET}\n`);
   if (gzipped > BUDGET) process.exitCode = 1;
 }

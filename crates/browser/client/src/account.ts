@@ -1,37 +1,24 @@
 //! One channel of a session: what is wanted, how far the asking got, and its ledgers.
 
-import type { Position, SubscribeChannel } from "./frame.js";
+import type { State, SubscribeChannel } from "./frame.js";
 import type { Ledger, LedgerView } from "./ledger.js";
 import { CLOSED_LEDGERS_MAX } from "./limits.js";
 import { lower, type Rung, type TickMs } from "./names.js";
 import { Rate } from "./rate.js";
 import type { Wish } from "./wish.js";
 
-/** A `subscribe` without its attach. */
-export interface Unanswered {
-  readonly id: number;
-  /** Whether it had `after`. */
-  readonly resumes: boolean;
-}
+/** How far the asking got; at most one request per channel is unanswered. */
+export type Phase =
+  | { readonly is: "wanted"; readonly dueAt: number }
+  /** `resumes`: whether it had `after`. */
+  | { readonly is: "asked"; readonly id: number; readonly resumes: boolean }
+  /** Attached. `resetDue`: as the answer to `after`, so that a `reset` must repeat where the ledger starts. */
+  | { readonly is: "live"; readonly since: number; readonly resetDue: boolean }
+  /** A law was broken: until the end is confirmed, nothing that comes is read. */
+  | { readonly is: "broken" };
 
 /** What follows when the gateway has confirmed the end; `afresh`: a law was broken. */
 export type Follow = "forget" | "restart" | "resume" | "afresh";
-
-/**
- * How far the asking got; at most one request per channel is unanswered. While leaving, what is on its way is booked as
- * before; after a violation there is neither an attach to wait for nor a ledger, and all is dropped.
- */
-export type Phase =
-  | { readonly is: "wanted"; readonly dueAt: number }
-  | { readonly is: "asked"; readonly unanswered: Unanswered }
-  | { readonly is: "live"; readonly since: number }
-  | {
-      readonly is: "leaving";
-      readonly id: number | null;
-      readonly follow: Follow;
-      readonly unanswered: Unanswered | null;
-      readonly was: Phase;
-    };
 
 /** What the gateway was asked for, so that only differences are sent. */
 export interface Asked {
@@ -40,38 +27,43 @@ export interface Asked {
   readonly tickMs: TickMs;
 }
 
+const WANTED: Phase = { is: "wanted", dueAt: 0 };
+
 export class Account {
-  phase: Phase = { is: "wanted", dueAt: 0 };
+  phase: Phase = WANTED;
+  /** The channel is to be unsubscribed, or (with the request's id) was. What comes until then is booked as before. */
+  leaving: { readonly follow: Follow; readonly id: number | null } | null = null;
   ledger: Ledger | null = null;
   closed: Ledger[] = [];
-  /** The rung last told for this channel. */
+  /** The rung that the gateway last told for this channel. */
   rung: Rung;
+  /** The lower of it and the connection's ceiling, as the application was told. */
+  toldRung: Rung;
+  /** The newest state, as the application was told. */
+  toldState: State | null = null;
   maxRate: number | null = null;
   tickMs: TickMs | null = null;
   asked: Asked | null = null;
   /** A rung that the SDK asks for because a taker of this channel is too slow. */
   lowered: Rung = "full";
   upstream: "up" | "down" | "pending" = "up";
-  /** Between a refused `after` and its `reset`: what the `reset` has to repeat. */
-  resetDue: Position | null = null;
   rate = new Rate();
   violations = 0;
   /** Violations without a calm period between them. */
   strikes = 0;
-  afreshAt = 0;
   /** `last` is for the first attach only. */
-  #attached = false;
+  #isFirst = true;
 
   constructor(
     readonly channel: string,
     public wish: Wish,
   ) {
     this.rung = wish.rung;
+    this.toldRung = wish.rung;
   }
 
   get isAttached(): boolean {
-    const { phase } = this;
-    return phase.is === "live" || (phase.is === "leaving" && !phase.unanswered && this.ledger !== null);
+    return this.phase.is === "live";
   }
 
   /** What is to be asked for now; `tick`: that of a hidden page. */
@@ -80,33 +72,27 @@ export class Account {
     return { rung: lower(rung, this.lowered), maxRate, tickMs: tick ?? tickMs };
   }
 
-  openLedger(ledger: Ledger): void {
-    this.ledger = ledger;
-    this.#attached = true;
-  }
-
-  /** Ends the ledger and keeps it among the closed ones. */
-  closeLedger(): LedgerView | null {
+  /** Ends the ledger, keeps it among the closed ones, and goes on with the next one. */
+  turn(next: Ledger | null): LedgerView | null {
     const { ledger } = this;
-    this.ledger = null;
     if (ledger) this.closed = [...this.closed, ledger].slice(-CLOSED_LEDGERS_MAX);
+    if (next) this.#isFirst = false;
+    this.ledger = next;
     return ledger;
   }
 
-  /** The channel is to be unsubscribed. An attach that is on its way is waited for, except after a violation. */
-  leave(follow: Follow): void {
-    const was = this.phase;
-    const unanswered = was.is === "asked" && follow !== "afresh" ? was.unanswered : null;
-    this.phase = { is: "leaving", id: null, follow, unanswered, was };
+  /** There is no subscription any more: it is to be asked for. */
+  drop(): void {
+    this.asked = null;
+    this.leaving = null;
+    if (this.phase.is !== "wanted") this.phase = WANTED;
   }
 
   /** The account of a channel that starts over because the application said so. */
   restart(): void {
     this.ledger = null;
     this.rate = new Rate();
-    this.#attached = false;
-    this.resetDue = null;
-    this.phase = { is: "wanted", dueAt: 0 };
+    this.#isFirst = true;
   }
 
   /**
@@ -116,12 +102,16 @@ export class Account {
   request(tick: TickMs | null, lastMax: number): SubscribeChannel {
     const { rung, maxRate, tickMs } = this.desired(tick);
     const { channel, ledger, wish } = this;
-    const request: SubscribeChannel = { channel, rung, max_rate: maxRate ?? undefined, tick_ms: tickMs };
-    if (wish.tail) request.tail = true;
-    if (ledger?.epoch) request.after = { epoch: ledger.epoch, seq: ledger.cursor };
-    else if (ledger) request.last = lastMax;
-    else if (!this.#attached) request.last = Math.min(wish.last, lastMax);
-    if (request.last === 0) delete request.last;
-    return request;
+    const last = ledger ? lastMax : this.#isFirst ? Math.min(wish.last, lastMax) : 0;
+    const after = ledger?.epoch ? { epoch: ledger.epoch, seq: ledger.cursor } : undefined;
+    return {
+      channel,
+      rung,
+      max_rate: maxRate ?? undefined,
+      tick_ms: tickMs,
+      tail: wish.tail || undefined,
+      last: after ? undefined : last || undefined,
+      after,
+    };
   }
 }

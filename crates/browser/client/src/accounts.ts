@@ -2,24 +2,27 @@
 //!
 //! Owns the accounts of all channels. Laws 1 and 2 live in the ledger; here law 2 begins with the attach.
 
-import type { Account, Follow } from "./account.js";
+import type { Account, Phase } from "./account.js";
 import type * as wire from "./frame.js";
 import { Ledger, Violation } from "./ledger.js";
 import { AFRESH_MIN_MS } from "./limits.js";
 import { lower, type Rung } from "./names.js";
-import { pause, type Random, type Reconnect } from "./reconnect.js";
-import { equal, type Totals } from "./totals.js";
+import { pause, type Reconnect } from "./reconnect.js";
 import type { Continuity, Update } from "./update.js";
 
 /** Takes an update; `chars`: what it is likely to hold on to. */
 export type Tell = (channel: string, update: Update, chars: number) => void;
-/** Takes a violation, also of a channel that nobody subscribed. */
-export type Report = (violation: Violation) => void;
 
-type OfChannel = Exclude<
-  wire.ServerFrame,
-  wire.Hello | wire.Heartbeat | wire.Goodbye | wire.Upstream | wire.ErrorFrame
->;
+type OfOne =
+  | wire.Subscribed
+  | wire.Unsubscribed
+  | wire.Events
+  | wire.Counts
+  | wire.Summarised
+  | (wire.RungFrame & { readonly channel: string })
+  | wire.Reset
+  | wire.Unnumbered;
+type Live = Extract<Phase, { is: "live" }>;
 
 /** The `code` of an end that the application asked for. */
 export const ASKED = "asked";
@@ -29,52 +32,50 @@ export class Accounts extends Map<string, Account> {
   ceiling: Rung = "full";
   /** Channels with something to ask the gateway. */
   readonly due = new Set<string>();
+  readonly #policy: Reconnect;
+  readonly #tell: Tell;
+  /** Takes a violation, also of a channel that nobody subscribed. */
+  readonly #report: (violation: Violation) => void;
 
-  constructor(
-    private readonly policy: Reconnect,
-    private readonly random: Random,
-    private readonly tell: Tell,
-    private readonly report: Report,
-  ) {
+  constructor(policy: Reconnect, tell: Tell, report: (violation: Violation) => void) {
     super();
+    this.#policy = policy;
+    this.#tell = tell;
+    this.#report = report;
   }
 
-  handle(frame: OfChannel, chars: number, now: number): void {
-    if (frame.type === "summary") {
-      for (const one of frame.channels) {
-        this.#guard(one.channel, now, () => this.#handleSummary(frame.why, one, chars, now));
-      }
-    } else if (frame.type === "rung" && frame.channel === null) {
-      this.#handleCeiling(frame);
-    } else {
-      this.#guard(frame.channel as string, now, () => this.#handleOne(frame, chars, now));
+  handle(frame: OfOne | wire.Summary | wire.RungFrame, chars: number, now: number): void {
+    if (frame.type === "rung" && frame.channel === null) {
+      this.ceiling = frame.rung;
+      for (const account of this.values()) this.#tellRung(account, frame);
+      return;
     }
+    const { type } = frame;
+    const each =
+      type === "summary" && "channels" in frame
+        ? frame.channels.map((one): wire.Summarised => ({ type, why: frame.why, ...one }))
+        : [frame as OfOne];
+    for (const one of each) this.#guard(one.channel, now, () => this.#handleOne(one, chars, now));
   }
 
   /** The gateway holds no subscription of the channel any more. */
   end(account: Account, code: string, now: number): void {
-    const { channel, phase } = account;
-    const follow: Follow = phase.is === "leaving" ? phase.follow : "forget";
-    this.due.delete(channel);
-    account.asked = null;
-    account.resetDue = null;
-    if (follow === "forget") {
-      this.delete(channel);
-      this.tell(channel, { type: "unsubscribed", code, ledger: account.closeLedger() }, 0);
-      return;
-    }
-    if (follow === "restart") account.restart();
-    else account.phase = { is: "wanted", dueAt: follow === "afresh" ? this.#afreshAt(account, now) : 0 };
+    const { channel, leaving } = account;
+    const follow = leaving?.follow ?? "forget";
+    account.drop();
     this.due.add(channel);
-  }
-
-  /** A channel that keeps breaking a law comes back later and later; the first time at once. */
-  #afreshAt(account: Account, now: number): number {
-    const { strikes } = account;
-    const wait = strikes > 1 ? (pause(this.policy, strikes - 2, null, this.random) ?? 0) : 0;
-    const earliest = account.afreshAt ? account.afreshAt + AFRESH_MIN_MS : 0;
-    account.afreshAt = Math.max(now, earliest) + wait;
-    return account.afreshAt;
+    if (follow === "restart") account.restart();
+    if (follow === "afresh") {
+      // A channel that keeps breaking a law comes back later and later; the first time at once.
+      const { strikes } = account;
+      const wait = strikes > 1 ? AFRESH_MIN_MS + (pause(this.#policy, strikes - 2, null) ?? 0) : 0;
+      account.phase = { is: "wanted", dueAt: now + wait };
+    }
+    if (follow === "forget") {
+      this.due.delete(channel);
+      this.delete(channel);
+      this.#tell(channel, { type: "unsubscribed", code, ledger: account.turn(null) }, 0);
+    }
   }
 
   #guard(channel: string, now: number, handle: () => void): void {
@@ -86,210 +87,119 @@ export class Accounts extends Map<string, Account> {
     }
   }
 
-  #handleOne(frame: Exclude<OfChannel, wire.Summary>, chars: number, now: number): void {
-    if (frame.type === "subscribed") return this.#handleSubscribed(frame, now);
-    if (frame.type === "unsubscribed") return this.#handleUnsubscribed(frame, now);
-    const account = this.#attached(frame.channel as string, frame.type === "reset");
-    const ledger = account?.ledger;
-    if (!account || !ledger) return;
-    if (frame.type === "reset") return this.#handleReset(account, frame, now);
-    const { channel } = account;
-    switch (frame.type) {
-      case "events": {
-        const { type, epoch, from, to, events } = frame;
-        const before = ledger.state;
-        ledger.handleEvents(frame);
-        account.rate.note(events.length, now);
-        this.tell(channel, { type, epoch, from, to, events }, chars);
-        this.#tellState(account, before);
-        break;
-      }
-      case "counts": {
-        const from = ledger.cursor + 1;
-        const before = ledger.state;
-        const counts = ledger.handleCounts(frame);
-        const { type, epoch, seq: to, totals, why, state, tail } = frame;
-        // A replay is of the past, however fast it comes.
-        if (why !== "replay") account.rate.note(to - from + 1, now);
-        this.tell(channel, { type, epoch, from, to, counts, totals, why, state, tail }, chars);
-        this.#tellState(account, before);
-        break;
-      }
-      case "rung":
-        this.#tellRung(account, frame.why, () => {
-          account.rung = frame.rung;
-        });
-        break;
-      case "unnumbered": {
-        const { type, events, dropped } = frame;
-        this.tell(channel, { type, events, dropped }, chars);
-      }
-    }
-  }
-
-  #handleSummary(why: wire.Summary["why"], frame: wire.Reduced, chars: number, now: number): void {
-    const account = this.#attached(frame.channel, false);
-    const ledger = account?.ledger;
-    if (!account || !ledger) return;
-    const from = ledger.cursor + 1;
-    const before = ledger.state;
-    const counts = ledger.handleSummary(why, frame);
-    const { epoch, seq: to, totals, state } = frame;
-    account.rate.note(to - from + 1, now);
-    this.tell(frame.channel, { type: "summary", epoch, from, to, counts, totals, why, state }, chars);
-    this.#tellState(account, before);
-  }
-
-  #handleCeiling({ rung, why }: wire.RungFrame): void {
-    const before = this.ceiling;
-    this.ceiling = rung;
-    for (const account of this.values()) {
-      const now = lower(account.rung, rung);
-      if (account.isAttached && now !== lower(account.rung, before)) {
-        this.tell(account.channel, { type: "rung", rung: now, why }, 0);
-      }
-    }
-  }
-
-  #handleSubscribed(frame: wire.Subscribed, now: number): void {
-    const { channel, attach } = frame;
+  /** What the phase does not allow is against law 2; after a violation nothing of the old subscription is read. */
+  #handleOne(frame: OfOne, chars: number, now: number): void {
+    const { channel, type } = frame;
     const account = this.get(channel);
-    if (!account) throw order(channel, "it was attached without being asked for");
-    const { phase } = account;
-    // After a violation nothing of the old subscription is read.
-    if (phase.is === "leaving" && !phase.unanswered && !account.ledger) return;
-    const unanswered = phase.is === "asked" || phase.is === "leaving" ? phase.unanswered : null;
-    if (!unanswered) throw order(channel, "it was attached twice, or without being asked for");
-    if (unanswered.id !== frame.id) throw order(channel, "it was attached by a request that is over");
-    const before = account.ledger?.state ?? null;
+    const phase = account?.phase;
+    if (account && phase) {
+      if (type === "unsubscribed" && phase.is !== "wanted") return this.end(account, frame.code, now);
+      if (phase.is === "broken") return;
+      if (type === "subscribed") {
+        const isAnswer = phase.is === "asked" && phase.id === frame.id;
+        if (isAnswer && (phase.resumes || !frame.resumed)) {
+          return this.#handleSubscribed(account, phase.resumes, frame, now);
+        }
+      } else if (type !== "unsubscribed" && phase.is === "live" && (type === "reset" || !phase.resetDue)) {
+        return this.#handleLive(account, phase, frame, chars, now);
+      }
+    }
+    throw new Violation(channel, "order", `${type} came in phase ${JSON.stringify(phase)}`);
+  }
+
+  #handleSubscribed(account: Account, resumes: boolean, frame: wire.Subscribed, now: number): void {
+    const { type, channel, attach, rung, max_rate: maxRate, tick_ms: tickMs, upstream } = frame;
     let continuity: Continuity = "pending";
-    if (attach.is === "resumed") {
-      if (!account.ledger) throw order(channel, "it was resumed without a cursor");
-      account.ledger.checkResume(attach.epoch, attach.seq);
+    if (attach && frame.resumed) {
+      account.ledger?.checkResume(attach);
       continuity = "resumed";
-    } else if (attach.is === "at") {
-      const ledger = new Ledger(channel, attach.position);
-      continuity = unanswered.resumes ? "refused" : "new";
-      account.resetDue = unanswered.resumes ? attach.position : null;
-      account.closeLedger();
-      account.openLedger(ledger);
+    } else if (attach) {
+      account.turn(new Ledger(channel, attach as wire.Position));
+      continuity = resumes ? "refused" : "new";
     }
-    account.rung = frame.rung;
-    account.maxRate = frame.max_rate;
-    account.tickMs = frame.tick_ms;
-    if (continuity !== "pending") {
-      account.phase =
-        phase.is === "leaving"
-          ? { ...phase, unanswered: null, was: { is: "live", since: now } }
-          : { is: "live", since: now };
-    }
-    const { rung, maxRate, tickMs } = { ...account, rung: lower(frame.rung, this.ceiling) } as {
-      rung: Rung;
-      maxRate: number;
-      tickMs: wire.Subscribed["tick_ms"];
-    };
-    this.tell(channel, { type: "subscribed", continuity, rung, maxRate, tickMs }, 0);
-    if (frame.upstream !== account.upstream) {
-      account.upstream = frame.upstream;
-      const status = frame.upstream === "up" ? "up" : "down";
-      this.tell(channel, { type: "upstream", status, since: null }, 0);
+    Object.assign(account, { rung, maxRate, tickMs });
+    if (attach) account.phase = { is: "live", since: now, resetDue: continuity === "refused" };
+    account.toldRung = lower(rung, this.ceiling);
+    this.#tell(channel, { type, continuity, rung: account.toldRung, maxRate, tickMs }, 0);
+    if (upstream !== account.upstream) {
+      account.upstream = upstream;
+      this.#tell(
+        channel,
+        { type: "upstream", status: upstream === "up" ? upstream : "down", since: null },
+        0,
+      );
     }
     // A refused resume is not told but with its reset.
-    if (continuity === "new") this.#tellState(account, before);
+    if (continuity === "new") this.#tellState(account);
   }
 
-  #handleUnsubscribed(frame: wire.Unsubscribed, now: number): void {
-    const account = this.get(frame.channel);
-    if (!account) throw order(frame.channel, "it ended without a subscription");
-    if (account.phase.is === "wanted") throw order(frame.channel, "it ended before it was subscribed");
-    const ledger = account.isAttached ? account.ledger : null;
-    try {
-      ledger?.checkEnd(frame.seq, frame.totals);
-    } catch (error) {
-      if (!(error instanceof Violation)) throw error;
-      // The account is wrong, but over: there is nothing to leave.
-      this.report(error);
-      this.#strike(account, error);
-    }
-    this.end(account, frame.code, now);
-  }
-
-  #handleReset(account: Account, frame: wire.Reset, now: number): void {
-    const { channel } = account;
-    const due = account.resetDue;
-    const since: wire.Position = {
-      epoch: frame.epoch,
-      seq: frame.seq,
-      totals: frame.totals,
-      state: frame.state,
-    };
-    let closed: Ledger | null = account.closed[account.closed.length - 1] ?? null;
-    if (due) {
-      account.resetDue = null;
-      if (!repeats(since, due)) throw order(channel, "the reset after a refused resume has other values");
+  #handleLive(
+    account: Account,
+    phase: Live,
+    frame: Exclude<OfOne, wire.Subscribed | wire.Unsubscribed>,
+    chars: number,
+    now: number,
+  ): void {
+    const ledger = account.ledger as Ledger;
+    const { channel, ...update } = frame;
+    if (frame.type === "rung") {
+      account.rung = frame.rung;
+      this.#tellRung(account, frame);
+    } else if (frame.type === "reset") {
+      const { type, ...since } = update as Omit<wire.Reset, "channel">;
+      if (!phase.resetDue) account.turn(new Ledger(channel, since));
+      else if (said(since) !== said(ledger.since))
+        throw new Violation(channel, "order", "reset came elsewhere");
+      account.phase = { ...phase, resetDue: false };
+      this.#tell(channel, { type, since, closed: account.closed.at(-1) ?? null }, 0);
+    } else if (frame.type === "counts" || frame.type === "summary") {
+      const { seq: to, ...span } = update as Omit<wire.Counts, "channel">;
+      const from = ledger.cursor + 1;
+      const counts =
+        frame.type === "counts" ? ledger.handleCounts(frame) : ledger.handleSummary(frame.why, frame);
+      // A replay is of the past, however fast it comes.
+      if (span.why !== "replay") account.rate.note(to - from + 1, now);
+      this.#tell(channel, { ...span, from, to, counts }, chars);
     } else {
-      const next = new Ledger(channel, since);
-      closed = account.ledger;
-      account.closeLedger();
-      account.openLedger(next);
+      if (frame.type === "events") {
+        ledger.handleEvents(frame);
+        account.rate.note(frame.events.length, now);
+      }
+      this.#tell(channel, update as Update, chars);
     }
-    account.rate.note(0, now);
-    this.tell(channel, { type: "reset", since, closed }, 0);
-    this.#tellState(account, closed?.state ?? null);
+    this.#tellState(account);
   }
 
   #handleViolation(channel: string, violation: Violation, now: number): void {
-    this.report(violation);
+    this.#report(violation);
     const account = this.get(channel);
     if (!account) return;
     const { phase } = account;
-    if (phase.is === "live" && now - phase.since >= this.policy.stableAfterMs) account.strikes = 0;
-    this.#strike(account, violation);
-    if (phase.is === "asked" || phase.is === "live") {
-      account.leave("afresh");
-      this.due.add(channel);
-    } else if (phase.is === "leaving") {
-      account.phase = { ...phase, unanswered: null };
-    }
-  }
-
-  #strike(account: Account, violation: Violation): void {
+    if (phase.is === "live" && now - phase.since >= this.#policy.stableAfterMs) account.strikes = 0;
     account.violations++;
     account.strikes++;
-    account.resetDue = null;
-    this.tell(account.channel, { type: "violation", violation, closed: account.closeLedger() }, 0);
+    this.#tell(channel, { type: "violation", violation, closed: account.turn(null) }, 0);
+    if (phase.is === "wanted") return;
+    account.phase = { is: "broken" };
+    account.leaving ??= { follow: "afresh", id: null };
+    this.due.add(channel);
   }
 
-  /** The account that a frame belongs to; null where the frame is to be dropped. */
-  #attached(channel: string, isReset: boolean): Account | null {
-    const account = this.get(channel);
-    if (!account) throw order(channel, "a frame came without a subscription");
-    if (account.resetDue && !isReset)
-      throw order(channel, "a frame came between a refused resume and its reset");
-    const { phase } = account;
-    if (phase.is === "wanted" || phase.is === "asked" || (phase.is === "leaving" && phase.unanswered)) {
-      throw order(channel, "a frame came before the attach");
-    }
-    return account.ledger && account;
-  }
-
-  #tellState(account: Account, before: wire.State | null): void {
+  #tellState(account: Account): void {
     const state = account.ledger?.state ?? null;
-    if (state !== before) this.tell(account.channel, { type: "state", state }, 0);
+    if (state === account.toldState) return;
+    account.toldState = state;
+    this.#tell(account.channel, { type: "state", state }, 0);
   }
 
-  #tellRung(account: Account, why: wire.RungFrame["why"], change: () => void): void {
-    const before = lower(account.rung, this.ceiling);
-    change();
+  #tellRung(account: Account, { type, why }: wire.RungFrame): void {
     const rung = lower(account.rung, this.ceiling);
-    if (rung !== before) this.tell(account.channel, { type: "rung", rung, why }, 0);
+    if (!account.isAttached || rung === account.toldRung) return;
+    account.toldRung = rung;
+    this.#tell(account.channel, { type, rung, why }, 0);
   }
 }
 
-const order = (channel: string, detail: string): Violation => new Violation(channel, "order", detail);
-
-const repeats = (a: wire.Position, b: wire.Position): boolean =>
-  a.epoch === b.epoch &&
-  a.seq === b.seq &&
-  equal(a.totals as Totals, b.totals) &&
-  JSON.stringify(a.state) === JSON.stringify(b.state);
+/** Where a ledger starts, to be compared. */
+const said = ({ epoch, seq, totals, state }: wire.Position): string =>
+  JSON.stringify([epoch, seq, [...totals].sort(), state]);

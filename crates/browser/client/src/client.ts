@@ -1,24 +1,22 @@
 //! The client: one socket, its timer, and the page around it. What is decided is decided in the session.
 
 import type { Account } from "./account.js";
-import type { Disconnect } from "./close.js";
 import { Emitter } from "./emitter.js";
 import type { Hello } from "./frame.js";
-import { HandOver } from "./hand_over.js";
-import { HIDDEN_GRACE_MS, SUPERVISE_MS, UNSENT_MAX } from "./limits.js";
-import { lower, type Rung } from "./names.js";
+import { type HandOver, handOver } from "./hand_over.js";
+import { CHANNELS_MAX, HIDDEN_GRACE_MS, NEVER, SUPERVISE_MS, UNSENT_MAX } from "./limits.js";
+import type { Rung } from "./names.js";
 import type { ClientHandlers, ClientOptions, ClientState, ClientStatus } from "./options.js";
 import { Pace } from "./pace.js";
 import { watchPage } from "./page.js";
 import { RECONNECT } from "./reconnect.js";
-import { type LinkUpdate, Session } from "./session.js";
+import { Session } from "./session.js";
 import { endpoint, type Socket, type SocketClass, socketClass } from "./socket.js";
 import { type Owner, Subscription } from "./subscription.js";
 import type { OverloadUpdate, Update } from "./update.js";
 import { mergeWishes, type SubscribeOptions } from "./wish.js";
 
-const STOPPED: Disconnect = { code: 1000, reason: "disconnect was called" };
-
+/** One connection to a gateway, and the subscriptions on it. It comes back by itself. */
 export class Client extends Emitter<ClientHandlers> {
   /** The gateway's websocket. */
   readonly url: string;
@@ -30,15 +28,8 @@ export class Client extends Emitter<ClientHandlers> {
   /** Channels whose holds changed in this tick. */
   readonly #changed = new Set<string>();
   /** What the session told in the present step: handlers run after it, as they may call the client. */
-  readonly #linkUpdates: LinkUpdate[] = [];
+  readonly #told: (() => void)[] = [];
   readonly #paces = new Map<string | null, Pace>();
-  #state: ClientState = {
-    status: "disconnected",
-    code: null,
-    reason: "connect was not called",
-    retryInMs: null,
-  };
-  #hello: Hello | null = null;
   #socket: Socket | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = 0;
@@ -51,34 +42,38 @@ export class Client extends Emitter<ClientHandlers> {
     this.url = endpoint(url);
     this.#socketClass = socketClass(options.webSocket);
     this.#options = options;
-    const mode = options.handOver ?? (typeof requestAnimationFrame === "function" ? "frame" : "now");
-    this.#handOver = new HandOver(
-      mode,
-      (channel, updates, chars) => this.#deliver(channel, updates, chars),
+    this.#handOver = handOver(
+      options.handOver ?? ("requestAnimationFrame" in globalThis ? "frame" : "now"),
+      this.#deliver,
       (busyMs, folded) => this.#keepPace(null, busyMs, folded),
     );
     this.#session = new Session(
       { ...RECONNECT, ...options.reconnect },
-      Math.random,
       (channel, update, chars) => this.#handOver.push(channel, update, chars),
-      (update) => this.#linkUpdates.push(update),
+      (type, value) =>
+        this.#told.push(() => {
+          this.emit(type, value);
+          // Nobody shall wait for ever for what will not come.
+          if (this.state !== "disconnected") return;
+          for (const held of this.#holds.values()) for (const one of held) one.refuse(this.detail.reason);
+        }),
     );
     if (options.connect ?? true) this.connect();
   }
 
   /** Where the connection stands. */
   get state(): ClientStatus {
-    return this.#state.status;
+    return this.detail.status;
   }
 
   /** The same with code, reason and pause. */
   get detail(): ClientState {
-    return this.#state;
+    return this.#session.state;
   }
 
   /** What the gateway said of itself on this connection; null while there is none. */
   get hello(): Hello | null {
-    return this.#hello;
+    return this.#session.hello;
   }
 
   /** Frames that broke a law, over all channels and connections. */
@@ -93,9 +88,6 @@ export class Client extends Emitter<ClientHandlers> {
       network: (isOnline) => this.#step((now) => this.#session.handleNetwork(isOnline, now)),
       woke: () => this.#wake(),
     });
-    if (this.state === "disconnected") {
-      this.#tellState({ status: "connecting", code: null, reason: "connect was called", retryInMs: 0 });
-    }
     this.#step((now) => this.#session.start(now));
   }
 
@@ -104,7 +96,7 @@ export class Client extends Emitter<ClientHandlers> {
     this.#unwatch?.();
     this.#unwatch = null;
     clearTimeout(this.#hiddenTimer);
-    this.#step((now) => this.#session.stop(STOPPED, now));
+    this.#step((now) => this.#session.stop(now));
   }
 
   /**
@@ -113,24 +105,25 @@ export class Client extends Emitter<ClientHandlers> {
    * that names what is wrong.
    */
   subscribe(channel: string, options: SubscribeOptions = {}): Subscription {
-    const held = this.#holds.get(channel);
-    if (!held && this.#session.isFull) throw new RangeError("too many channels for one client");
+    const held = this.#holds.get(channel) ?? new Set();
+    const size = Math.max(this.#holds.size, this.#session.accounts.size);
+    if (!held.size && size >= CHANNELS_MAX) throw new RangeError("too many channels");
     const subscription = new Subscription(this.#owner, channel, options);
-    this.#holds.set(channel, (held ?? new Set()).add(subscription));
+    this.#holds.set(channel, held.add(subscription));
     this.#note(channel);
     return subscription;
   }
 
   /** The highest rung wanted of the whole connection; `full` lifts it. Kept across reconnects. */
   setCeiling(rung: Rung): void {
-    this.#session.requests.ceilings.set("asked", rung);
-    this.#step(() => {});
+    this.#step(() => this.#session.requests.ceilings.set("asked", rung));
   }
 
   /** Gives the gateway a new token without a new connection. */
   setToken(token: string): void {
-    this.#session.requests.token = token;
-    this.#step(() => {});
+    this.#step(() => {
+      this.#session.requests.token = token;
+    });
   }
 
   /** The channels that are held. */
@@ -139,14 +132,10 @@ export class Client extends Emitter<ClientHandlers> {
   }
 
   readonly #owner: Owner = {
-    rung: (account) => lower(account.rung, this.#session.accounts.ceiling),
-    now: () => Date.now(),
-    changed: ({ channel }) => this.#note(channel),
-    release: (subscription) => {
+    changed: (subscription) => {
       const { channel } = subscription;
       const held = this.#holds.get(channel);
-      if (!held?.delete(subscription)) return;
-      if (held.size === 0) this.#holds.delete(channel);
+      if (subscription.isOver && held?.delete(subscription) && held.size === 0) this.#holds.delete(channel);
       this.#note(channel);
     },
     overflowed: (channel) => this.#keepPace(channel, 0, true),
@@ -154,116 +143,57 @@ export class Client extends Emitter<ClientHandlers> {
 
   /** What changes within one tick goes to the session as one. */
   #note(channel: string): void {
-    if (this.#changed.size === 0) queueMicrotask(() => this.#step(() => this.#settleHolds()));
+    if (this.#changed.size === 0) queueMicrotask(() => this.#step((now) => this.#settleHolds(now)));
     this.#changed.add(channel);
   }
 
-  #settleHolds(): void {
+  #settleHolds(now: number): void {
+    const { requests, accounts } = this.#session;
     for (const channel of this.#changed) {
       const held = [...(this.#holds.get(channel) ?? [])];
       if (held.length === 0) {
-        this.#session.leave(channel, Date.now());
+        this.#session.leave(channel, now);
         this.#paces.delete(channel);
         continue;
       }
-      const { max_rate_default } = this.#session.requests.limits;
-      this.#session.want(
-        channel,
-        mergeWishes(
-          held.map((one) => one.wish),
-          max_rate_default,
-        ),
-      );
-      const account = this.#session.accounts.get(channel);
-      if (account) for (const one of held) this.#hold(one, account);
+      const wishes = held.map((one) => one.wish);
+      this.#session.want(channel, mergeWishes(wishes, requests.limits.max_rate_default));
+      const account = accounts.get(channel) as Account;
+      for (const one of held) this.#hold(one, account);
     }
     this.#changed.clear();
   }
 
   /** A component that comes later is told where the channel stands. */
   #hold(subscription: Subscription, account: Account): void {
-    if (!subscription.hold(account) || account.phase.is !== "live") return;
-    const { rung } = subscription;
-    const updates: Update[] = [
-      {
-        type: "subscribed",
-        continuity: "new",
-        rung,
-        maxRate: account.maxRate ?? 0,
-        tickMs: account.tickMs ?? 250,
-      },
-    ];
-    if (subscription.state) updates.push({ type: "state", state: subscription.state });
+    if (!subscription.hold(account) || !account.isAttached || account.leaving) return;
+    const { rung, state } = subscription;
+    const { maxRate, tickMs } = account as { maxRate: number; tickMs: 250 };
+    const updates: Update[] = [{ type: "subscribed", continuity: "new", rung, maxRate, tickMs }];
+    if (state) updates.push({ type: "state", state });
     subscription.handle(updates, 0);
   }
 
-  #deliver(channel: string, updates: Update[], chars: number): void {
-    for (const subscription of [...(this.#holds.get(channel) ?? [])]) subscription.handle(updates, chars);
-  }
-
-  #handleLink(update: LinkUpdate): void {
-    switch (update.type) {
-      case "connected":
-        this.#hello = update.hello;
-        this.#tellState({ status: "connected", code: null, reason: "", retryInMs: null });
-        break;
-      case "disconnected": {
-        const { code, reason, retryInMs } = update;
-        this.#hello = null;
-        this.#tellState({
-          status: retryInMs === null ? "disconnected" : "connecting",
-          code,
-          reason,
-          retryInMs,
-        });
-        if (retryInMs === null) this.#refuseWaiting(reason);
-        break;
-      }
-      case "violation":
-        this.emit("violation", update.violation);
-        break;
-      case "upstream":
-        this.emit("upstream", update);
-        break;
-      case "error":
-        this.emit("error", update);
-        break;
-      case "goodbye":
-        this.emit("goodbye", update);
-    }
-  }
-
-  /** Nobody shall wait for ever for what will not come. */
-  #refuseWaiting(reason: string): void {
-    for (const held of this.#holds.values()) for (const one of held) one.refuse(reason);
-  }
-
-  #tellState(state: ClientState): void {
-    this.#state = state;
-    this.emit("state", state);
-  }
+  readonly #deliver = (channel: string, updates: Update[], weight: number): void => {
+    for (const subscription of [...(this.#holds.get(channel) ?? [])]) subscription.handle(updates, weight);
+  };
 
   /** Every input ends here: the session has changed, so do what it wants next. */
-  #step(input: (now: number) => void): void {
+  #step(input?: (now: number) => void): void {
     const now = Date.now();
-    input(now);
-    const { link } = this.#session;
-    if (link.is === "down" || link.is === "ended") this.#dropSocket();
-    if (link.is === "down" && link.until <= now) this.#open(now);
-    this.#transmit(now);
-    for (let update = this.#linkUpdates.shift(); update; update = this.#linkUpdates.shift())
-      this.#handleLink(update);
-    this.#handOver.settle();
-    this.#setTimer(Date.now());
-  }
-
-  #transmit(now: number): void {
+    input?.(now);
+    const { is, until } = this.#session.link;
+    if (is === "down" || is === "ended") this.#dropSocket();
+    if (is === "down" && until <= now) this.#open(now);
     const socket = this.#socket;
     while (socket && socket.bufferedAmount < UNSENT_MAX) {
       const text = this.#session.next(now);
-      if (text === null) return;
+      if (text === null) break;
       socket.send(text);
     }
+    for (let tell = this.#told.shift(); tell; tell = this.#told.shift()) tell();
+    this.#handOver.settle();
+    this.#setTimer(Date.now());
   }
 
   /** An attempt: the token, then the socket. Whatever comes of an attempt that is over is ignored. */
@@ -271,50 +201,33 @@ export class Client extends Emitter<ClientHandlers> {
     this.#session.handleOpening(now);
     const attempt = this.#session.link;
     const isOver = (): boolean => this.#session.link !== attempt;
-    const fail = (error: unknown): void => {
-      if (isOver()) return;
-      const reason = `the attempt failed: ${error instanceof Error ? error.message : error}`;
-      this.#step((at) => this.#session.handleDisconnect({ code: null, reason }, at));
-    };
-    const { token } = this.#options;
-    if (!token) {
-      // Not in this call: a socket class may throw, and the session is being changed.
-      queueMicrotask(() => (isOver() ? undefined : this.#openSocket(null, fail)));
-      return;
-    }
     Promise.resolve()
-      .then(token)
-      .then((text) => (isOver() ? undefined : this.#openSocket(text, fail)))
-      .catch(fail);
+      .then(this.#options.token)
+      .then((token) => isOver() || this.#openSocket(token ?? null))
+      .catch((error: unknown) => {
+        if (isOver()) return;
+        this.#step((at) => this.#session.handleDisconnect(at, `the attempt failed: ${error}`));
+      });
   }
 
-  #openSocket(token: string | null, fail: (error: unknown) => void): void {
+  #openSocket(token: string | null): void {
     this.#session.requests.token = token;
-    let socket: Socket;
-    try {
-      socket = new this.#socketClass(this.url, ["tally.v1"]) as Socket;
-    } catch (error) {
-      return fail(error);
-    }
+    const socket = new this.#socketClass(this.url, ["tally.v1"]) as Socket;
     this.#socket = socket;
-    socket.onmessage = ({ data }) =>
-      this.#step((now) => {
-        if (typeof data === "string") this.#session.handleText(data, now);
-        else this.#session.handleBinary(now);
-      });
+    socket.onmessage = ({ data }) => this.#step((now) => this.#session.handleMessage(data, now));
     // What an error was is only told by the close that follows.
     socket.onerror = () => {};
     socket.onclose = ({ code, reason }) => {
       const known = code === 1005 || code === 1006 ? null : code;
-      const words = reason || (known === null ? "the connection was lost" : `closed with code ${code}`);
-      this.#step((now) => this.#session.handleDisconnect({ code: known, reason: words }, now));
+      const cause = reason || `connection lost (${code})`;
+      this.#step((now) => this.#session.handleDisconnect(now, cause, known));
     };
   }
 
   #dropSocket(): void {
     const socket = this.#socket;
-    if (!socket) return;
     this.#socket = null;
+    if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;
     socket.close();
@@ -323,11 +236,11 @@ export class Client extends Emitter<ClientHandlers> {
   /** One timer, never longer than the supervision sleeps: the wall clock says whether the machine slept. */
   #setTimer(now: number): void {
     clearTimeout(this.#timer);
-    const deadline = this.#session.deadline();
-    if (deadline === null) return;
-    const wait = Math.min(Math.max(deadline - now, 0), SUPERVISE_MS);
-    this.#timerDue = now + wait;
-    this.#timer = setTimeout(() => this.#wake(), wait);
+    const wait = this.#session.deadline() - now;
+    if (wait === NEVER) return;
+    const sleep = Math.min(Math.max(wait, 0), SUPERVISE_MS);
+    this.#timerDue = now + sleep;
+    this.#timer = setTimeout(() => this.#wake(), sleep);
   }
 
   #wake(): void {
@@ -339,16 +252,15 @@ export class Client extends Emitter<ClientHandlers> {
   #handleVisible(isVisible: boolean): void {
     if (this.#options.hidden === "keep") return;
     clearTimeout(this.#hiddenTimer);
-    if (isVisible) this.#setHidden(false);
-    else this.#hiddenTimer = setTimeout(() => this.#setHidden(true), HIDDEN_GRACE_MS);
-  }
-
-  #setHidden(isHidden: boolean): void {
-    const { requests } = this.#session;
-    requests.ceilings.set("hidden", isHidden ? "counts" : "full");
-    requests.tick = isHidden ? 5000 : null;
-    requests.touchAll();
-    this.#step(() => {});
+    const set = (rung: Rung, tick: 5000 | null): void => {
+      const { requests } = this.#session;
+      requests.ceilings.set("hidden", rung);
+      requests.tick = tick;
+      requests.touchAll();
+      this.#step();
+    };
+    if (isVisible) set("full", null);
+    else this.#hiddenTimer = setTimeout(() => set("counts", 5000), HIDDEN_GRACE_MS);
   }
 
   /** Of one channel, or (null) of the page: too slow asks for a lower rung, and calm for a higher one. */
@@ -356,17 +268,21 @@ export class Client extends Emitter<ClientHandlers> {
     const pace = this.#paces.get(channel) ?? new Pace();
     this.#paces.set(channel, pace);
     if (!pace.handle(Date.now(), busyMs, folded)) return;
-    const update: OverloadUpdate = { type: "overload", rung: pace.rung };
+    const { rung } = pace;
+    const { accounts, requests } = this.#session;
+    const update: OverloadUpdate = { type: "overload", rung };
     if (channel === null) {
-      this.#session.requests.ceilings.set("overload", pace.rung);
+      requests.ceilings.set("overload", rung);
       this.emit("overload", update);
     } else {
-      const account = this.#session.accounts.get(channel);
-      if (account) account.lowered = pace.rung;
-      this.#session.accounts.due.add(channel);
-      for (const one of [...(this.#holds.get(channel) ?? [])]) one.handle([update], 0);
+      const account = accounts.get(channel);
+      if (account) {
+        account.lowered = rung;
+        accounts.due.add(channel);
+      }
+      this.#deliver(channel, [update], 0);
     }
     // Not in this call: it may come from within a hand-over.
-    queueMicrotask(() => this.#step(() => {}));
+    queueMicrotask(() => this.#step());
   }
 }

@@ -1,165 +1,128 @@
 //! Reads frames from the server. Unknown types and fields are ignored; anything else that does not fit is refused.
 
-import type { Attach, Position, ServerFrame } from "./frame.js";
+import type { ServerFrame } from "./frame.js";
 import { repeatedKey } from "./keys.js";
-import { KINDS_MAX } from "./limits.js";
 import { isChannel, isEpoch, isKind, RUNGS, TICKS, WHYS } from "./names.js";
 import type { Counting } from "./totals.js";
 
 type Fields = Record<string, unknown>;
 /** Answers what a field means, or throws. `from` is the object that has it. */
-type Read<T = unknown> = (value: unknown, key: string, from: Fields) => T;
+type Read = (value: unknown, key: string, from: Fields) => unknown;
 
-/** A frame that cannot be read. */
-export class FrameError extends Error {}
-
-/** Reads one text frame; null where this build does not know its type. Throws a {@link FrameError}. */
+/** Reads one text frame; null where this build does not know its type. Throws a SyntaxError, as `JSON.parse` does. */
 export const decode = (text: string): ServerFrame | null => {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new FrameError("it is no JSON");
-  }
-  const frame = fields(value, "a frame");
-  const type = string(frame.type, "type") as ServerFrame["type"];
+  const frame = fields(JSON.parse(text), "a frame");
+  const type = string(frame.type, "type", frame) as ServerFrame["type"];
   const key = repeatedKey(text, type === "unnumbered" ? "events" : "data");
-  if (key !== null) throw new FrameError(`${key} stands twice`);
-  return Object.hasOwn(shapes, type)
-    ? ({ type, ...object(shapes[type])(frame, type, frame) } as ServerFrame)
+  if (key !== null) throw new SyntaxError(`${key} stands twice`);
+  return Object.hasOwn(frames, type)
+    ? ({ type, ...(frames[type](frame, type, frame) as Fields) } as unknown as ServerFrame)
     : null;
 };
 
-const no = (what: string, must: string): never => {
-  throw new FrameError(`${what} must be ${must}`);
+const no = (key: string, value: unknown): never => {
+  throw new SyntaxError(`${key} cannot be ${JSON.stringify(value)?.slice(0, 50)}`);
 };
 
 const fields = (value: unknown, key: string): Fields =>
-  typeof value === "object" && value && !Array.isArray(value) ? (value as Fields) : no(key, "an object");
+  typeof value === "object" && value && !Array.isArray(value) ? (value as Fields) : no(key, value);
 
 const passing =
-  <T>(is: (value: unknown) => boolean, must: string) =>
-  (value: unknown, key: string): T =>
-    is(value) ? (value as T) : no(key, must);
+  (is: (value: unknown) => boolean): Read =>
+  (value, key) =>
+    is(value) ? value : no(key, value);
 
-const string = passing<string>((value) => typeof value === "string", "a string");
-/** Numbers are integers below 2^53: from there on two of them could look the same. */
-const integer = passing<number>(
-  (value) => Number.isSafeInteger(value) && (value as number) >= 0,
-  "an integer from 0 to 2^53 - 1",
-);
-const channel = passing<string>(isChannel, "a channel");
-const kind = passing<string>(isKind, "a kind");
-const epoch = passing<string>(isEpoch, "an epoch");
-const word = (words: readonly unknown[]) => passing((value) => words.includes(value), `one of ${words}`);
-const rung = word(RUNGS);
-const why = word(WHYS);
-
-/** Absent, null, or what `read` takes. */
-const maybe =
-  <T>(read: Read<T>): Read<T | null> =>
-  (value, key, from) =>
-    value == null ? null : read(value, key, from);
-
-/** Present, and null or what `read` takes. */
-const orNull =
-  <T>(read: Read<T>): Read<T | null> =>
-  (value, key, from) =>
-    value === null ? null : read(value, key, from);
+const word = (words: readonly unknown[]): Read => passing((value) => words.includes(value));
 
 const list =
-  (read: Read): Read<unknown[]> =>
+  (read: Read): Read =>
   (value, key, from) =>
-    Array.isArray(value) ? value.map((one) => read(one, key, from)) : no(key, "an array");
+    Array.isArray(value) ? value.map((one) => read(one, key, from)) : no(key, value);
 
-const object =
-  (shape: Record<string, Read>): Read<Fields> =>
-  (value, key) => {
+/**
+ * An object with these fields; others are left out. Each field has the check of its name, or of the name after a colon.
+ * `?`: absent, null, or what the check takes; null then. `|null`: present, and null or what the check takes. `keeps`: it
+ * stays the object that it was read as, with all it has.
+ */
+const object = (shape: string, keeps = false): Read => {
+  const reads = [...shape.matchAll(/(\w+):?(\w*)(\S*)/g)] as unknown as [string, string, string, string][];
+  return (value, key) => {
     const from = fields(value, key);
-    return Object.fromEntries(
-      Object.entries(shape).map(([name, read]) => [name, read(from[name], name, from)]),
-    );
+    const read: Fields = {};
+    for (const [, name, check, or] of reads) {
+      const one = from[name];
+      const isNone = or && (one === null || (or === "?" && one === undefined));
+      read[name] = isNone ? null : (checks[check || name] ?? integer)(one, name, from);
+    }
+    return keeps ? from : read;
   };
+};
 
-const totals: Read<Counting> = (value, key) => {
+const string = passing((value) => typeof value === "string");
+/** Numbers are integers below 2^53: from there on two of them could look the same. */
+const integer = passing((value) => Number.isSafeInteger(value) && (value as number) >= 0);
+const channel = passing(isChannel);
+const kind = passing(isKind);
+
+const totals: Read = (value, key, from) => {
   const all: Counting = new Map();
   for (const [name, n] of Object.entries(fields(value, key))) {
-    all.set(kind(name, "a key of totals"), integer(n, name) || no(name, "1 or more"));
+    kind(name, "a kind", from);
+    all.set(name, (integer(n, name, from) as number) || no(name, n));
   }
-  return all.size > KINDS_MAX ? no(key, `of at most ${KINDS_MAX} kinds`) : all;
+  return all;
 };
 
-/** An event stays the object that it was read as: there are many. */
-const event: Read = (value, key) => {
-  const from = fields(value, key);
-  kind(from.kind, "kind");
-  integer(from.at, "at");
-  if (from.sent_as != null) kind(from.sent_as, "sent_as");
-  if (from.class !== undefined) string(from.class, "class");
-  return "data" in from ? from : no("data", "present");
+const event = "kind at sent_as:kind? class:code? data";
+const numbered = object(`seq ${event}`, true);
+
+const cursor = object("epoch seq");
+const position = object("epoch|null seq totals state|null");
+
+const attach: Read = (_, key, from) =>
+  from.upstream === "pending" ? null : (from.resumed ? cursor : position)(from, key, from);
+
+/** What a field of this name must be, in whatever frame; a name that is not here is an integer. */
+const checks: Record<string, Read> = {
+  attach,
+  channel,
+  channels: list(channel),
+  code: string,
+  connection: string,
+  data: passing((value) => value !== undefined),
+  epoch: passing(isEpoch),
+  events: list(object(event, true)),
+  kind,
+  limits: object("frame_bytes max_rate_default last", true),
+  message: string,
+  protocol: word(["tally.v1"]),
+  reason: string,
+  reduced: list(object("channel epoch seq totals state?")),
+  resumed: word([true, false]),
+  retry_after_ms: list(integer),
+  rung: word(RUNGS),
+  state: numbered,
+  status: word(["up", "down"]),
+  tail: list(numbered),
+  tick_ms: word(TICKS),
+  totals,
+  upstream: word(["up", "down", "pending"]),
+  values: list((one) => one),
+  why: word(WHYS),
 };
 
-const numbered: Read = (value, key, from) => {
-  integer(fields(value, key).seq, "seq");
-  return event(value, key, from);
-};
-
-const reduced = { channel, epoch, seq: integer, totals, state: maybe(numbered) };
-const position = { epoch: orNull(epoch), seq: integer, totals, state: orNull(numbered) };
-
-const attach: Read<Attach> = (_, key, from) => {
-  if (typeof from.resumed !== "boolean") no("resumed", "true or false");
-  if (from.upstream === "pending") return { is: "pending" };
-  return from.resumed
-    ? { is: "resumed", epoch: epoch(from.epoch, "epoch"), seq: integer(from.seq, "seq") }
-    : { is: "at", position: object(position)(from, key, from) as unknown as Position };
-};
-
-const window: Read = (value, key, from) => {
-  const both = list(integer)(value, key, from);
-  return both.length === 2 ? both : no(key, "two integers");
-};
-
-const shapes: {
-  [T in ServerFrame["type"]]: Record<Exclude<keyof Extract<ServerFrame, { type: T }>, "type">, Read>;
-} = {
-  hello: {
-    protocol: string,
-    connection: string,
-    heartbeat_ms: integer,
-    limits: object({
-      frame_bytes: integer,
-      subscriptions: integer,
-      max_rate_default: integer,
-      max_rate: integer,
-      last: integer,
-    }),
-  },
-  subscribed: {
-    id: integer,
-    channel,
-    attach,
-    rung,
-    max_rate: integer,
-    tick_ms: word(TICKS),
-    upstream: word(["up", "down", "pending"]),
-  },
-  unsubscribed: {
-    id: maybe(integer),
-    channel,
-    code: string,
-    epoch: maybe(epoch),
-    seq: maybe(integer),
-    totals: maybe(totals),
-  },
-  events: { channel, epoch, from: integer, to: integer, events: list(event) },
-  counts: { ...reduced, why, tail: maybe(list(numbered)) },
-  summary: { why, channels: list(object(reduced)) },
-  rung: { channel: maybe(channel), rung, why },
-  reset: { channel, ...position },
-  unnumbered: { channel, events: list((one) => one), dropped: integer },
-  upstream: { status: word(["up", "down"]), since: integer, channels: maybe(list(channel)) },
-  heartbeat: { at: integer },
-  error: { id: maybe(integer), channel: maybe(channel), code: string, message: string },
-  goodbye: { code: string, reason: string, retry_after_ms: window },
+const frames: Record<ServerFrame["type"], Read> = {
+  hello: object("protocol connection heartbeat_ms limits"),
+  subscribed: object("id channel resumed attach rung max_rate tick_ms upstream"),
+  unsubscribed: object("channel code"),
+  events: object("channel epoch from to events"),
+  counts: object("channel epoch seq totals why state? tail?"),
+  summary: object("why channels:reduced"),
+  rung: object("channel? rung why"),
+  reset: object("channel epoch|null seq totals state|null"),
+  unnumbered: object("channel events:values dropped"),
+  upstream: object("status since channels?"),
+  heartbeat: object(""),
+  error: object("id? channel? code message"),
+  goodbye: object("code reason retry_after_ms"),
 };

@@ -22,7 +22,6 @@ export const guard = (run: () => void): void => {
   try {
     run();
   } catch (error) {
-    if (typeof reportError === "function") reportError(error);
-    else console.error(error);
+    (globalThis.reportError ?? console.error)(error);
   }
 };

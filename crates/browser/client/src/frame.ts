@@ -31,12 +31,19 @@ export interface State {
   readonly data: unknown;
 }
 
-/** A place in a channel's numbering. */
-export interface Position {
+/** What a subscription is resumed from. */
+export interface Cursor {
   /** Null where the channel has had no events. */
   readonly epoch: string | null;
+  /** The seq up to which everything is accounted for. */
   readonly seq: number;
+}
+
+/** A place in a channel's numbering. */
+export interface Position extends Cursor {
+  /** How many events of each kind there were up to there. */
   readonly totals: Totals;
+  /** The newest state event at or before it, if still known. */
   readonly state: State | null;
 }
 
@@ -57,31 +64,24 @@ export interface Limits {
   readonly last: number;
 }
 
-/** Where a subscription starts: not known yet, at the client's own cursor, or at a new position. */
-export type Attach =
-  | { readonly is: "pending" }
-  | { readonly is: "resumed"; readonly epoch: string; readonly seq: number }
-  | { readonly is: "at"; readonly position: Position };
-
-export interface Subscribed {
+/** The answer to one channel of a `subscribe`. `attach` is null while it is not known yet. */
+export type Subscribed = {
   readonly type: "subscribed";
   readonly id: number;
   readonly channel: string;
-  readonly attach: Attach;
   readonly rung: Rung;
   readonly max_rate: number;
   readonly tick_ms: TickMs;
   readonly upstream: "up" | "down" | "pending";
-}
+} & (
+  | { readonly resumed: true; readonly attach: Cursor | null }
+  | { readonly resumed: false; readonly attach: Position | null }
+);
 
 export interface Unsubscribed {
   readonly type: "unsubscribed";
-  readonly id: number | null;
   readonly channel: string;
   readonly code: string;
-  readonly epoch: string | null;
-  readonly seq: number | null;
-  readonly totals: Totals | null;
 }
 
 export interface Events {
@@ -114,6 +114,12 @@ export interface Summary {
   readonly channels: readonly Reduced[];
 }
 
+/** One channel of a `summary`, as a frame of its own. */
+export interface Summarised extends Reduced {
+  readonly type: "summary";
+  readonly why: Why;
+}
+
 export interface RungFrame {
   readonly type: "rung";
   /** Null: the ceiling of the connection. */
@@ -144,7 +150,6 @@ export interface Upstream {
 
 export interface Heartbeat {
   readonly type: "heartbeat";
-  readonly at: number;
 }
 
 export interface ErrorFrame {
@@ -159,7 +164,8 @@ export interface Goodbye {
   readonly type: "goodbye";
   readonly code: string;
   readonly reason: string;
-  readonly retry_after_ms: readonly [number, number];
+  /** From the least to the most. */
+  readonly retry_after_ms: readonly number[];
 }
 
 export type ServerFrame =
@@ -183,9 +189,9 @@ export interface SubscribeChannel {
   rung: Rung;
   max_rate?: number | undefined;
   tick_ms: TickMs;
-  tail?: true;
-  last?: number;
-  after?: { epoch: string; seq: number };
+  tail?: true | undefined;
+  last?: number | undefined;
+  after?: { epoch: string; seq: number } | undefined;
 }
 
 /** Every frame from the client, its fields in the order of the wire page. */

@@ -20,7 +20,6 @@ export type { ClientHandlers, ClientOptions, ClientState, ClientStatus } from ".
 export type { Reconnect } from "./reconnect.js";
 export { sharedClient } from "./shared.js";
 export type { SocketClass } from "./socket.js";
-export { onStale, type StaleOptions } from "./stale.js";
 export { Subscription, SubscriptionError, type SubscriptionHandlers } from "./subscription.js";
 export type { Totals } from "./totals.js";
 export type * from "./update.js";

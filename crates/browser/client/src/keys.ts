@@ -18,7 +18,7 @@ export const repeatedKey = (text: string, open: string): string | null => {
       if (!quoted) inside += isIn ? 1 : -1;
     } else if (colon) {
       const key: string = JSON.parse(quoted as string);
-      const keys = stack[stack.length - 1];
+      const keys = stack.at(-1);
       if (keys?.has(key)) return key;
       keys?.add(key);
       isNext = key === open;

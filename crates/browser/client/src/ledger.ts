@@ -3,10 +3,10 @@
 //! At each moment, kind by kind: totals at attach + seen in full + counted + summarised = totals at the cursor. A frame
 //! that breaks a law changes nothing. Bounded: {@link KINDS_MAX} kinds for full and for each (form, why).
 
-import type { Counts, Events, Position, Reduced, State } from "./frame.js";
+import type { Counts, Cursor, Events, NumberedEvent, Position, Reduced, State, TallyEvent } from "./frame.js";
 import { KINDS_MAX } from "./limits.js";
 import type { Why } from "./names.js";
-import { addAll, type Counting, equal, since, sum, type Totals } from "./totals.js";
+import { add, addAll, type Counting, equal, sum, type Totals } from "./totals.js";
 
 /** The laws that a client can check. */
 export type Law = "conservation" | "order";
@@ -15,8 +15,11 @@ export type Law = "conservation" | "order";
 export class Violation extends Error {
   override readonly name = "Violation";
   constructor(
+    /** Where it came. */
     readonly channel: string,
+    /** The law that it breaks. */
     readonly law: Law,
+    /** What was wrong, for people. */
     readonly detail: string,
   ) {
     super(`the law of ${law} is broken on channel ${channel}: ${detail}`);
@@ -25,6 +28,7 @@ export class Violation extends Error {
 
 /** A ledger as it is shown: to read at any time, changed only by frames. */
 export interface LedgerView {
+  /** What it is the account of. */
   readonly channel: string;
   /** Null where the channel has had no events. */
   readonly epoch: string | null;
@@ -47,148 +51,110 @@ export interface LedgerView {
 }
 
 export class Ledger implements LedgerView {
-  epoch: string | null;
-  cursor: number;
-  totals: Counting;
+  epoch: string | null = null;
+  cursor = 0;
+  totals: Counting = new Map();
   readonly full: Counting = new Map();
   readonly counted = new Map<Why, Counting>();
   readonly summarised = new Map<Why, Counting>();
-  state: State | null;
+  state: State | null = null;
 
   /** Opens the ledger of a fresh attach or a reset. Throws a {@link Violation}. */
   constructor(
     readonly channel: string,
     readonly since: Position,
   ) {
-    this.epoch = since.epoch;
-    this.cursor = since.seq;
-    this.totals = new Map(since.totals);
-    this.state = since.state;
-    this.#checkSum(since.seq, since.totals);
-    if (since.epoch === null && since.seq !== 0) {
-      throw this.#broken("order", `attached at seq ${since.seq} without an epoch`);
-    }
-    this.#checkState(since.state, 0, since.seq, since.totals);
+    this.#check(since.epoch !== null || !since.seq, "order", `seq ${since.seq} without an epoch`);
+    this.#span(since, 0);
+    this.#move(since);
   }
 
   /** A resume must repeat the cursor. */
-  checkResume(epoch: string, seq: number): void {
-    if (epoch !== this.epoch || seq !== this.cursor) {
-      const held = `seq ${this.cursor} of epoch ${this.epoch}`;
-      throw this.#broken("order", `resumed at seq ${seq} of epoch ${epoch}, but the client holds ${held}`);
-    }
+  checkResume({ epoch, seq }: Cursor): void {
+    const repeats = epoch === this.epoch && seq === this.cursor;
+    this.#check(repeats, "order", `resume ${seq} of ${epoch}`);
   }
 
   handleEvents({ epoch, from, to, events }: Events): void {
-    if (from !== this.cursor + 1) {
-      throw this.#broken("order", `events ${from} to ${to} came at cursor ${this.cursor}`);
-    }
-    if (to < from || events.length !== to - this.cursor) {
-      throw this.#broken("conservation", `events ${from} to ${to} hold ${events.length} events`);
-    }
-    if (this.totals.size + events.length > KINDS_MAX) {
-      const kinds = new Set([...this.totals.keys(), ...events.map((event) => event.kind)]);
-      if (kinds.size > KINDS_MAX) throw this.#broken("conservation", `more than ${KINDS_MAX} kinds`);
-    }
-    for (const [i, event] of events.entries()) {
-      const { kind } = event;
-      this.totals.set(kind, (this.totals.get(kind) ?? 0) + 1);
-      this.full.set(kind, (this.full.get(kind) ?? 0) + 1);
-      if (event.class === "state") this.state = stateOf(event, from + i);
-    }
+    const { cursor, totals } = this;
+    const what = `events ${from} to ${to}`;
+    this.#check(from === cursor + 1, "order", what);
+    const fits = events.length > 0 && events.length === to - cursor;
+    this.#check(fits, "conservation", `${what} as ${events.length}`);
+    const span: Counting = new Map();
+    for (const { kind } of events) add(span, kind, 1);
+    const kinds = new Set([...totals.keys(), ...span.keys()]).size;
+    this.#check(kinds <= KINDS_MAX, "conservation", `${kinds} kinds`);
+    addAll(totals, span);
+    addAll(this.full, span);
+    const newest = events.findLastIndex((event) => event.class === "state");
+    if (newest >= 0) this.state = stateOf(events[newest] as TallyEvent, from + newest);
     this.cursor = to;
     this.epoch = epoch;
   }
 
   /** Books a `counts` frame; returns what the span had. */
   handleCounts(frame: Counts): Totals {
-    const { seq, tail } = frame;
-    const span = this.#span(frame);
-    const first = seq - (tail?.length ?? 0);
-    if (first < this.cursor || tail?.some((event, i) => event.seq !== first + 1 + i)) {
-      throw this.#broken("order", `a tail of ${tail?.length} events up to ${seq} at cursor ${this.cursor}`);
-    }
-    this.#book(frame, span, this.counted, frame.why);
-    return span;
+    return this.#book(frame, this.counted, frame.why, frame.tail ?? []);
   }
 
   /** Books one channel of a `summary` frame; returns what the span had. */
   handleSummary(why: Why, frame: Reduced): Totals {
-    const span = this.#span(frame);
-    this.#book(frame, span, this.summarised, why);
-    return span;
-  }
-
-  /** `unsubscribed` repeats the cursor, where it says one. */
-  checkEnd(seq: number | null, totals: Totals | null): void {
-    if (seq !== null && seq !== this.cursor) {
-      throw this.#broken("order", `it ended at seq ${seq}, the cursor is at ${this.cursor}`);
-    }
-    if (totals && !equal(totals, this.totals)) {
-      throw this.#broken("conservation", `it ended at seq ${this.cursor} with other totals than were told`);
-    }
+    return this.#book(frame, this.summarised, why, []);
   }
 
   closes(): boolean {
     const all = new Map(this.since.totals);
-    addAll(all, this.full);
-    for (const column of [this.counted, this.summarised]) {
-      for (const span of column.values()) addAll(all, span);
-    }
+    for (const span of [this.full, ...this.counted.values(), ...this.summarised.values()]) addAll(all, span);
     return equal(all, this.totals) && sum(all) === this.cursor;
   }
 
-  /** What lies between the cursor and a position that a frame gives. */
-  #span({ seq, totals, state }: Reduced): Counting {
-    if (seq <= this.cursor) {
-      throw this.#broken("order", `totals at seq ${seq} came at cursor ${this.cursor}`);
+  /** What lies between the cursor and a position, which is not below `least`. */
+  #span({ seq, totals, state }: Position, least: number): Counting {
+    const { cursor } = this;
+    const what = `totals at ${seq}`;
+    this.#check(seq >= least, "order", what);
+    const span: Counting = new Map();
+    for (const [kind, n] of totals) {
+      const more = n - (this.totals.get(kind) ?? 0);
+      if (more > 0) span.set(kind, more);
     }
-    this.#checkSum(seq, totals);
-    const span = since(totals, this.totals);
-    if (!span) throw this.#broken("conservation", `at seq ${seq} some kind has fewer events than before`);
-    this.#checkState(state, this.cursor, seq, span);
+    // A kind that became fewer, or is gone, leaves more in the span than the seqs have room for.
+    const fits = totals.size <= KINDS_MAX && sum(totals) === seq && sum(span) === seq - cursor;
+    this.#check(fits, "conservation", what);
+    if (state) {
+      // A state event rides only in the frame whose span holds it, and is booked there.
+      const isWithin = state.seq > cursor && state.seq <= seq;
+      this.#check(isWithin, "order", `${what} with a state of ${state.seq}`);
+      this.#check(span.has(state.kind), "conservation", `${what} with a state of ${state.kind}`);
+    }
     return span;
   }
 
-  #book(frame: Reduced, span: Totals, column: Map<Why, Counting>, why: Why): void {
+  #book(frame: Reduced, column: Map<Why, Counting>, why: Why, tail: readonly NumberedEvent[]): Totals {
+    const { seq } = frame;
+    const span = this.#span(frame, this.cursor + 1);
+    const first = seq - tail.length;
+    const isEnd = first >= this.cursor && tail.every((event, i) => event.seq === first + 1 + i);
+    this.#check(isEnd, "order", `a tail of ${tail.length}`);
     const counts = column.get(why) ?? new Map();
     addAll(counts, span);
     column.set(why, counts);
-    this.epoch = frame.epoch;
-    this.cursor = frame.seq;
+    this.#move(frame);
+    return span;
+  }
+
+  #move({ epoch, seq, totals, state }: Position): void {
+    this.epoch = epoch;
+    this.cursor = seq;
     // The page may keep the frame, and further events change the ledger's own.
-    this.totals = new Map(frame.totals);
-    this.state = frame.state ?? this.state;
+    this.totals = new Map(totals);
+    this.state = state ?? this.state;
   }
 
-  #checkSum(seq: number, totals: Totals): void {
-    const all = sum(totals);
-    if (all !== seq) throw this.#broken("conservation", `the totals at seq ${seq} add up to ${all}`);
-  }
-
-  /** A state event rides only in the frame whose span holds it, and is booked there. */
-  #checkState(state: State | null, after: number, to: number, span: Totals): void {
-    if (!state) return;
-    if (state.seq <= after || state.seq > to) {
-      throw this.#broken(
-        "order",
-        `a state of seq ${state.seq} came with the span after ${after} up to ${to}`,
-      );
-    }
-    if (!span.has(state.kind)) {
-      throw this.#broken(
-        "conservation",
-        `a state of kind ${state.kind} came with a span that counts none of it`,
-      );
-    }
-  }
-
-  #broken(law: Law, detail: string): Violation {
-    return new Violation(this.channel, law, detail);
+  #check(fits: boolean, law: Law, what: string): void {
+    if (!fits) throw new Violation(this.channel, law, `${what} came at cursor ${this.cursor}`);
   }
 }
 
-const stateOf = (event: Events["events"][number], seq: number): State => {
-  const { class: _, ...rest } = event;
-  return { seq, ...rest };
-};
+const stateOf = ({ class: _, ...event }: TallyEvent, seq: number): State => ({ seq, ...event });

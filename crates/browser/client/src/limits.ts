@@ -10,8 +10,6 @@ export const KINDS_MAX = 256;
 export const LAST_MAX = 1_000;
 /** Violation reports that wait for the socket. Further ones are not sent; the count of violations still has them. */
 export const REPORTS_MAX = 16;
-/** Characters of a violation's detail in the report to the gateway. The rest is cut. */
-export const REPORT_DETAIL_MAX = 500;
 /** Closed ledgers kept per channel. The oldest is dropped; each was handed over with its update before. */
 export const CLOSED_LEDGERS_MAX = 16;
 /** From the start of an attempt (the token callback is part of it) to `hello`, in ms. Longer: the attempt has failed. */
@@ -30,17 +28,20 @@ export const LATE_GRACE_MS = 1_000;
 export const AFRESH_MIN_MS = 3_000;
 /** What the socket may hold unsent, in characters. More: requests wait, merged, until it has drained. */
 export const UNSENT_MAX = 262_144;
-/** Events not yet handed over to the page, of one client. More: they are folded into a `skipped` update. */
-export const UNTAKEN_EVENTS_MAX = 10_000;
-/** Characters of frames not yet handed over. More: as above. */
-export const UNTAKEN_CHARS_MAX = 8_388_608;
-/** Events not yet taken by one async iterator. More: they are folded into a `skipped` update. */
-export const ITERATOR_EVENTS_MAX = 2_048;
-/** Characters of frames not yet taken by one async iterator. More: as above. */
-export const ITERATOR_CHARS_MAX = 4_194_304;
+/** What an event weighs beside the characters of its frame, where updates wait to be taken. */
+export const EVENT_WEIGHT = 1_000;
+/**
+ * Weight not yet handed over to the page, of one client: 10,000 events, fewer where they are long. More: they are folded
+ * into a `skipped` update.
+ */
+export const UNTAKEN_WEIGHT_MAX = 10_000_000;
+/** Weight not yet taken by one async iterator: 4,000 events, fewer where they are long. More: as above. */
+export const ITERATOR_WEIGHT_MAX = 4_000_000;
 /** How long a page must be hidden before the client asks for counts, in ms. */
 export const HIDDEN_GRACE_MS = 1_000;
 /** A hand-over that waits for its animation frame longer than this, in ms, is made without it. */
 export const FRAME_WAIT_MAX_MS = 1_000;
 /** Seconds that a rate is taken over. */
 export const RATE_WINDOW_S = 10;
+/** A moment that does not come. */
+export const NEVER = Number.POSITIVE_INFINITY;

@@ -18,45 +18,42 @@ export class Pace {
   #windowFrom = 0;
   #busyMs = 0;
   #calmFrom = 0;
-  #calmMs: number = CALM_MS[0];
-  #raisedAt = Number.NEGATIVE_INFINITY;
-  #loweredAt = Number.NEGATIVE_INFINITY;
+  #calmMs = 0;
+  #raisedAt = 0;
+  #loweredAt = 0;
 
   /** Updates were handed over: it took that long. `folded`: some had to be let go. Returns whether the rung changed. */
   handle(now: number, tookMs: number, folded: boolean): boolean {
+    const passed = now - this.#windowFrom;
+    let share = 0;
     this.#busyMs += tookMs;
     // Also where the wall clock was set back.
-    if (now < this.#windowFrom || now - this.#windowFrom > 3 * WINDOW_MS) this.#begin(now, tookMs);
-    const passed = now - this.#windowFrom;
-    const share = passed >= WINDOW_MS ? this.#busyMs / passed : 0;
-    if (passed >= WINDOW_MS) this.#begin(now, 0);
+    if (passed < 0 || passed >= WINDOW_MS) {
+      share = this.#busyMs / passed;
+      this.#busyMs = 0;
+      this.#windowFrom = now;
+    }
+    const before = this.rung;
     if (folded || share > CALM_MAX) this.#calmFrom = now;
-    if (folded || share > BUSY_MAX) return this.#lower(now);
-    return this.rung !== "full" && now - this.#calmFrom >= this.#calmMs && this.#raise(now);
+    if (folded || share > BUSY_MAX) this.#lower(now);
+    else if (before !== "full" && now - this.#calmFrom >= this.#calmMs) {
+      this.#raisedAt = now;
+      this.#calmFrom = now;
+      this.#step(1);
+    }
+    return this.rung !== before;
   }
 
-  #begin(now: number, busyMs: number): void {
-    this.#windowFrom = now;
-    this.#busyMs = busyMs;
-  }
-
-  #lower(now: number): boolean {
+  #lower(now: number): void {
     // What was asked takes a while to show.
-    if (this.rung === "summary" || Math.abs(now - this.#loweredAt) < WINDOW_MS) return false;
-    const doubled = now - this.#raisedAt < LASTED_MS ? this.#calmMs * 2 : CALM_MS[0];
-    this.#calmMs = Math.min(doubled, CALM_MS[1]);
+    if (this.rung === "summary" || Math.abs(now - this.#loweredAt) < WINDOW_MS) return;
+    const [least, most] = CALM_MS;
+    this.#calmMs = now - this.#raisedAt < LASTED_MS ? Math.min(this.#calmMs * 2, most) : least;
     this.#loweredAt = now;
-    return this.#step(-1);
+    this.#step(-1);
   }
 
-  #raise(now: number): boolean {
-    this.#raisedAt = now;
-    this.#calmFrom = now;
-    return this.#step(1);
-  }
-
-  #step(by: number): boolean {
+  #step(by: number): void {
     this.rung = RUNGS[RUNGS.indexOf(this.rung) + by] as Rung;
-    return true;
   }
 }

@@ -13,25 +13,17 @@ export interface PageHandlers {
 
 /** Listens until the returned function is called. */
 export const watchPage = (handlers: PageHandlers): (() => void) => {
-  const ends: (() => void)[] = [];
-  const listen = (target: EventTarget | undefined, type: string, handler: () => void): void => {
-    if (typeof target?.addEventListener !== "function") return;
-    target.addEventListener(type, handler);
-    ends.push(() => target.removeEventListener(type, handler));
-  };
   const page = globalThis.document as Document | undefined;
-  const self = globalThis as unknown as EventTarget;
-  listen(page, "visibilitychange", () => {
-    handlers.visible(!page?.hidden);
+  const look = ({ type }: { readonly type: string }): void => {
+    if (type === "online" || type === "offline") return handlers.network(type === "online");
+    if (type === "visibilitychange") handlers.visible(!page?.hidden);
     handlers.woke();
-  });
-  listen(page, "resume", handlers.woke);
-  listen(self, "pageshow", handlers.woke);
-  listen(self, "focus", handlers.woke);
-  listen(self, "online", () => handlers.network(true));
-  listen(self, "offline", () => handlers.network(false));
-  if (page?.hidden) handlers.visible(false);
-  return () => {
-    for (const end of ends) end();
   };
+  const each = (act: "addEventListener" | "removeEventListener"): void => {
+    for (const type of ["visibilitychange", "resume"]) page?.[act](type, look);
+    for (const type of ["pageshow", "focus", "online", "offline"]) globalThis[act]?.(type, look);
+  };
+  each("addEventListener");
+  if (page?.hidden) handlers.visible(false);
+  return () => each("removeEventListener");
 };

@@ -1,35 +1,28 @@
-//! Events per second of one channel, over the last seconds. Bounded: one bucket for each second of the window.
+//! Events per second of one channel, over the last seconds. Bounded: one count for each second of the window.
 
-import { RATE_WINDOW_S } from "./limits.js";
+import { NEVER, RATE_WINDOW_S } from "./limits.js";
+import { add, sum } from "./totals.js";
 
 export class Rate {
-  readonly #buckets: number[] = new Array(RATE_WINDOW_S).fill(0);
-  /** The second that the newest bucket stands for; null before the first. */
-  #newest: number | null = null;
-  #since = 0;
+  readonly #counts = new Map<number, number>();
+  #since = NEVER;
 
   note(events: number, now: number): void {
-    const at = this.#turn(now);
-    this.#buckets[at] = (this.#buckets[at] ?? 0) + events;
+    add(this.#counts, this.#turn(now), events);
   }
 
   read(now: number): number {
     this.#turn(now);
-    const seconds = Math.min(RATE_WINDOW_S, Math.max(1, (now - this.#since) / 1000));
-    return this.#buckets.reduce((a, b) => a + b, 0) / seconds;
+    return sum(this.#counts) / Math.min(RATE_WINDOW_S, Math.max(1, (now - this.#since) / 1000));
   }
 
-  /** Empties the buckets of the seconds that have passed. */
+  /** Drops the seconds that have passed, and those that a clock which was set back has yet to come to. */
   #turn(now: number): number {
-    const second = Math.floor(now / 1000);
-    if (this.#newest === null || second < this.#newest) {
-      this.#buckets.fill(0);
-      this.#since = now;
-    } else {
-      const passed = Math.min(second - this.#newest, RATE_WINDOW_S);
-      for (let i = 0; i < passed; i++) this.#buckets[(second - i) % RATE_WINDOW_S] = 0;
+    this.#since = Math.min(this.#since, now);
+    const newest = Math.floor(now / 1000);
+    for (const second of this.#counts.keys()) {
+      if (second > newest || second <= newest - RATE_WINDOW_S) this.#counts.delete(second);
     }
-    this.#newest = second;
-    return second % RATE_WINDOW_S;
+    return newest;
   }
 }

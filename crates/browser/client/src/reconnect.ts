@@ -1,6 +1,6 @@
 //! When to come back after a lost connection: full jitter, inside the gateway's window where it gave one.
 
-import { RETRY_WINDOW_MAX_MS } from "./limits.js";
+import { NEVER, RETRY_WINDOW_MAX_MS } from "./limits.js";
 
 /** How a client comes back. The nth pause in a row is random between 0 and `min(capMs, baseMs * 2^n)`, n from 0. */
 export interface Reconnect {
@@ -18,22 +18,18 @@ export const RECONNECT: Reconnect = {
   baseMs: 250,
   capMs: 20_000,
   stableAfterMs: 10_000,
-  attemptsMax: Number.POSITIVE_INFINITY,
+  attemptsMax: NEVER,
 };
-
-/** A number from 0 to below 1, as `Math.random`. */
-export type Random = () => number;
 
 /** The pause before the attempt after `attempts` others in a row; null where they are used up. */
 export const pause = (
   policy: Reconnect,
   attempts: number,
-  window: readonly [number, number] | null,
-  random: Random,
+  window: readonly number[] | null,
+  random = Math.random,
 ): number | null => {
   if (attempts >= policy.attemptsMax) return null;
   if (!window) return random() * Math.min(policy.capMs, policy.baseMs * 2 ** attempts);
-  const from = Math.min(window[0], RETRY_WINDOW_MAX_MS);
-  const to = Math.max(from, Math.min(window[1], RETRY_WINDOW_MAX_MS));
-  return from + random() * (to - from);
+  const [from = 0, to = from] = window.map((ms) => Math.min(ms, RETRY_WINDOW_MAX_MS));
+  return from + random() * Math.max(to - from, 0);
 };

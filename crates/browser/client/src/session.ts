@@ -1,189 +1,151 @@
-//! The session: everything a client knows and decides, without sockets, timers or clocks.
+//! The session: everything a client knows and decides, without sockets, timers or clocks. Only pauses are random.
 //!
 //! `handle*` takes what happened and the time of it (ms, wall clock); `next` and `deadline` say what to do. Updates go
 //! out through the callbacks given at the start, in the order in which things happened.
 
 import { Account } from "./account.js";
 import { Accounts, ASKED, type Tell } from "./accounts.js";
-import { CLOSE_CODES, comesBack, type Disconnect } from "./close.js";
-import { decode, FrameError } from "./decode.js";
-import { encode } from "./encode.js";
+import { CLOSE_CODES, comesBack } from "./close.js";
+import { decode } from "./decode.js";
 import type { ErrorFrame, Goodbye, Hello, ServerFrame, Upstream } from "./frame.js";
-import type { Violation } from "./ledger.js";
-import {
-  CHANNELS_MAX,
-  CONNECT_MAX_MS,
-  HEARTBEAT_MS,
-  LATE_GRACE_MS,
-  SILENT_HEARTBEATS_MAX,
-} from "./limits.js";
-import { pause, type Random, type Reconnect } from "./reconnect.js";
+import { CONNECT_MAX_MS, HEARTBEAT_MS, LATE_GRACE_MS, NEVER, SILENT_HEARTBEATS_MAX } from "./limits.js";
+import type { ClientHandlers, ClientState, ClientStatus } from "./options.js";
+import { pause, type Reconnect } from "./reconnect.js";
 import { Requests } from "./requests.js";
 import type { Wish } from "./wish.js";
 
-/** What is told about the connection. */
-export type LinkUpdate =
-  | { readonly type: "connected"; readonly hello: Hello }
-  /** `retryInMs` null: there will be no further attempt. */
-  | ({ readonly type: "disconnected"; readonly retryInMs: number | null } & Disconnect)
-  | { readonly type: "violation"; readonly violation: Violation }
-  | Upstream
-  | ErrorFrame
-  | Goodbye;
+/** Takes what is told about the connection. */
+export type TellLink = <T extends keyof ClientHandlers>(type: T, value: ClientHandlers[T]) => void;
 
-export type Link =
-  /** For good, or not started. */
+/** `until`: when it is over if nothing happens; that is at most `span` ms ahead, also where the clock is set back. */
+export type Link = { until: number; readonly span: number } & (
   | { readonly is: "ended" }
-  /** No connection; the next attempt is due then. */
-  | { readonly is: "down"; readonly until: number }
+  /** No connection; then the next attempt is due. */
+  | { readonly is: "down" }
   /** An attempt is under way; `hello` must come. */
-  | { readonly is: "opening"; readonly since: number }
-  | {
-      readonly is: "up";
-      readonly since: number;
-      heardAt: number;
-      readonly heartbeatMs: number;
-      goodbye: Goodbye | null;
-    };
+  | { readonly is: "opening" }
+  /** Something must be received. */
+  | { readonly is: "up"; readonly since: number; goodbye: Goodbye | null }
+);
+
+const ENDED: Link = { is: "ended", until: NEVER, span: NEVER };
 
 export class Session {
-  link: Link = { is: "ended" };
+  link = ENDED;
+  state: ClientState = stateOf("disconnected", "connect was not called");
+  /** What the gateway said of itself on this connection. */
+  hello: Hello | null = null;
   readonly accounts: Accounts;
   readonly requests: Requests;
   violations = 0;
   /** Attempts in a row without a stable connection in between. */
-  attempts = 0;
+  #attempts = 0;
+  readonly #policy: Reconnect;
+  readonly #tell: Tell;
+  readonly #tellLink: TellLink;
 
-  constructor(
-    private readonly policy: Reconnect,
-    private readonly random: Random,
-    private readonly tell: Tell,
-    private readonly tellLink: (update: LinkUpdate) => void,
-  ) {
-    this.accounts = new Accounts(policy, random, tell, (violation) => {
+  constructor(policy: Reconnect, tell: Tell, tellLink: TellLink) {
+    this.#policy = policy;
+    this.#tell = tell;
+    this.#tellLink = tellLink;
+    this.accounts = new Accounts(policy, tell, (violation) => {
       this.violations++;
       this.requests.report(violation);
-      tellLink({ type: "violation", violation });
+      tellLink("violation", violation);
     });
     this.requests = new Requests(this.accounts);
   }
 
   /** Connect, or connect at once where a pause is under way. */
   start(now: number): void {
-    if (this.link.is === "ended") this.attempts = 0;
-    if (this.link.is === "ended" || this.link.is === "down") this.link = { is: "down", until: now };
+    const { is } = this.link;
+    if (is === "ended") {
+      this.#attempts = 0;
+      this.#tellState(stateOf("connecting", "connect was called", null, 0));
+    }
+    if (is === "ended" || is === "down") this.link = { is: "down", until: now, span: 0 };
   }
 
   /** The channel is wanted from now on, like this. */
   want(channel: string, wish: Wish): void {
-    const account = this.accounts.get(channel);
+    const account = this.accounts.get(channel) ?? new Account(channel, wish);
+    const { leaving, phase } = account;
+    this.accounts.set(channel, account);
     this.accounts.due.add(channel);
-    if (!account) {
-      this.accounts.set(channel, new Account(channel, wish));
-      return;
-    }
-    const before = account.wish;
-    account.wish = wish;
-    const { phase } = account;
-    if (phase.is === "leaving" && phase.follow === "forget") {
+    if (leaving?.follow === "forget") {
       // Not said yet: it was never left. Said: the old subscription ends, then a new one begins.
-      account.phase = phase.id === null ? phase.was : { ...phase, follow: "restart" };
-    } else if (phase.is === "live" && wish.tail && !before.tail) {
+      const isUnsaid = leaving.id === null && phase.is !== "broken";
+      account.leaving = isUnsaid ? null : { ...leaving, follow: "restart" };
+    } else if (!leaving && account.isAttached && wish.tail && !account.wish.tail) {
       // Only a subscribe can ask for a tail; the ledger goes on.
-      account.leave("resume");
+      account.leaving = { follow: "resume", id: null };
     }
+    account.wish = wish;
   }
 
   /** Nobody wants the channel any more. */
   leave(channel: string, now: number): void {
     const account = this.accounts.get(channel);
     if (!account) return;
-    const { phase } = account;
-    if (phase.is === "wanted") this.accounts.end(account, ASKED, now);
-    else if (phase.is === "leaving") account.phase = { ...phase, follow: "forget" };
-    else account.leave("forget");
-    this.accounts.due.add(channel);
-  }
-
-  get isFull(): boolean {
-    return this.accounts.size >= CHANNELS_MAX;
+    account.leaving = { id: account.leaving?.id ?? null, follow: "forget" };
+    if (account.phase.is === "wanted") this.accounts.end(account, ASKED, now);
+    else this.accounts.due.add(channel);
   }
 
   /** The shell begins an attempt. */
   handleOpening(now: number): void {
-    this.link = { is: "opening", since: now };
+    this.link = { is: "opening", until: now + CONNECT_MAX_MS, span: CONNECT_MAX_MS };
   }
 
-  handleText(text: string, now: number): void {
+  /** A message; one that is no text cannot be read. */
+  handleMessage(data: unknown, now: number): void {
     const { link } = this;
     if (link.is !== "opening" && link.is !== "up") return;
-    let frame: ServerFrame | null;
+    const text = typeof data === "string" ? data : "";
     try {
-      frame = decode(text);
+      const frame = decode(text);
+      if (link.is === "up") {
+        link.until = now + link.span;
+        if (frame) this.#handleFrame(frame, link, text.length, now);
+      } else if (frame) this.#handleHello(frame, now);
     } catch (error) {
-      if (!(error instanceof FrameError)) throw error;
-      return this.#handleUnreadable(error.message, text, now);
-    }
-    if (link.is === "up") link.heardAt = now;
-    if (!frame) return;
-    if (link.is === "opening") return this.#handleFirst(frame, text, now);
-    switch (frame.type) {
-      case "hello":
-      case "heartbeat":
-        break;
-      case "goodbye":
-        link.goodbye = frame;
-        this.tellLink(frame);
-        break;
-      case "upstream":
-        this.#handleUpstream(frame);
-        break;
-      case "error":
-        this.#handleError(frame, now);
-        break;
-      default:
-        this.accounts.handle(frame, text.length, now);
+      if (!(error instanceof SyntaxError)) throw error;
+      this.handleDisconnect(now, `a frame cannot be read: ${error.message}: ${text.slice(0, 120)}`);
     }
   }
 
-  /** A message that is no text. */
-  handleBinary(now: number): void {
-    this.#handleUnreadable("it is binary; frames are text", "", now);
-  }
-
-  /** The connection ended, or an attempt failed. */
-  handleDisconnect(cause: Disconnect, now: number): void {
-    if (this.link.is !== "opening" && this.link.is !== "up") return;
-    const { disconnect, window } = this.#judge(cause, now);
-    const back = disconnect.code === null || comesBack(disconnect.code);
-    this.#down(disconnect, back ? pause(this.policy, this.attempts, window, this.random) : null, now);
-    this.attempts++;
+  /** The connection ended, or an attempt failed. `goodbye` may have the words, the window, and the code. */
+  handleDisconnect(now: number, cause: string, closeCode: number | null = null): void {
+    const { link } = this;
+    if (link.is !== "opening" && link.is !== "up") return;
+    if (link.is === "up" && now - link.since >= this.#policy.stableAfterMs) this.#attempts = 0;
+    const goodbye = link.is === "up" ? link.goodbye : null;
+    let code = closeCode;
+    if (goodbye && (code ?? 0) < 4000) code = CLOSE_CODES[goodbye.code as keyof typeof CLOSE_CODES] ?? code;
+    const retryInMs =
+      code === null || comesBack(code)
+        ? pause(this.#policy, this.#attempts++, goodbye?.retry_after_ms ?? null)
+        : null;
+    this.#down(goodbye?.reason ?? cause, code, retryInMs, now);
   }
 
   /** The application wants no connection; accounts stay for the next `start`. */
-  stop(disconnect: Disconnect, now: number): void {
-    if (this.link.is !== "ended") this.#down(disconnect, null, now);
+  stop(now: number): void {
+    if (this.link.is !== "ended") this.#down("disconnect was called", 1000, null, now);
   }
 
   /** `late`: the machine slept, or the page was busy, so frames may lie in the socket that were not read. */
   handleTimeout(now: number, late: boolean): void {
     const { link } = this;
-    if (link.is === "opening") {
-      if (now - link.since >= CONNECT_MAX_MS) {
-        this.handleDisconnect({ code: null, reason: `no hello within ${CONNECT_MAX_MS} ms` }, now);
-      } else if (now < link.since) this.link = { ...link, since: now };
+    const { is, span } = link;
+    link.until = Math.min(link.until, now + span);
+    if (now < link.until) return;
+    if (is === "up" && late) {
+      link.until = now + LATE_GRACE_MS;
       return;
     }
-    if (link.is !== "up") return;
-    const silenceMax = link.heartbeatMs * SILENT_HEARTBEATS_MAX;
-    // The wall clock was set back.
-    if (now < link.heardAt) link.heardAt = now;
-    if (now - link.heardAt < silenceMax) return;
-    if (late) {
-      link.heardAt = now - silenceMax + LATE_GRACE_MS;
-      return;
-    }
-    this.handleDisconnect({ code: null, reason: `nothing was received for ${silenceMax} ms` }, now);
+    const missing = is === "up" ? "nothing was received for" : "no hello within";
+    this.handleDisconnect(now, `${missing} ${span} ms`);
   }
 
   /**
@@ -192,104 +154,94 @@ export class Session {
    */
   handleNetwork(isOnline: boolean, now: number): void {
     const { link } = this;
+    let within = link.span;
     if (link.is === "down" && isOnline) {
-      this.attempts = 0;
-      this.link = { is: "down", until: Math.min(link.until, now + this.random() * this.policy.baseMs) };
-    } else if (link.is === "up") {
-      const silenceMax = link.heartbeatMs * SILENT_HEARTBEATS_MAX;
-      link.heardAt = Math.min(link.heardAt, now - silenceMax + link.heartbeatMs + LATE_GRACE_MS);
-    }
+      this.#attempts = 0;
+      within = Math.random() * this.#policy.baseMs;
+    } else if (link.is === "up") within = link.span / SILENT_HEARTBEATS_MAX + LATE_GRACE_MS;
+    link.until = Math.min(link.until, now + within);
   }
 
-  /** When `handleTimeout`, the next attempt or the next request is due; null where nothing is. */
-  deadline(): number | null {
-    const { link } = this;
-    if (link.is === "ended") return null;
-    if (link.is === "down") return link.until;
-    if (link.is === "opening") return link.since + CONNECT_MAX_MS;
-    const silent = link.heardAt + link.heartbeatMs * SILENT_HEARTBEATS_MAX;
-    return Math.min(silent, this.requests.dueAt() ?? silent);
+  /** When `handleTimeout`, the next attempt or the next request is due; never, where nothing is. */
+  deadline(): number {
+    const { is, until } = this.link;
+    return is === "up" ? Math.min(until, this.requests.dueAt()) : until;
   }
 
   /** The next frame for the gateway as text; null where there is none now. */
   next(now: number): string | null {
-    if (this.link.is !== "up") return null;
-    const frame = this.requests.next(now);
-    return frame && encode(frame);
+    const frame = this.link.is === "up" ? this.requests.next(now) : null;
+    return frame && JSON.stringify(frame);
   }
 
-  #handleFirst(frame: ServerFrame, text: string, now: number): void {
-    if (frame.type !== "hello") return this.#handleUnreadable("the first frame must be hello", text, now);
-    if (frame.protocol !== "tally.v1") {
-      return this.#handleUnreadable(`it speaks ${frame.protocol}, this SDK speaks tally.v1`, text, now);
-    }
+  #handleHello(frame: ServerFrame, now: number): void {
+    if (frame.type !== "hello") throw new SyntaxError("hello must come first");
     const [least, most] = HEARTBEAT_MS;
-    const heartbeatMs = Math.min(Math.max(frame.heartbeat_ms, least), most);
-    this.link = { is: "up", since: now, heardAt: now, heartbeatMs, goodbye: null };
+    const span = Math.min(Math.max(frame.heartbeat_ms, least), most) * SILENT_HEARTBEATS_MAX;
+    this.link = { is: "up", until: now + span, span, since: now, goodbye: null };
+    this.hello = frame;
     this.requests.handleHello(frame.limits);
-    this.tellLink({ type: "connected", hello: frame });
+    this.#tellState(stateOf("connected", ""));
   }
 
-  #handleUnreadable(error: string, text: string, now: number): void {
-    const reason = `the gateway sent a frame that cannot be read: ${error}: ${text.slice(0, 120)}`;
-    this.handleDisconnect({ code: null, reason }, now);
+  #handleFrame(frame: ServerFrame, link: Extract<Link, { is: "up" }>, chars: number, now: number): void {
+    const { type } = frame;
+    if (type === "hello" || type === "heartbeat") return;
+    if (type !== "goodbye" && type !== "upstream" && type !== "error") {
+      return this.accounts.handle(frame, chars, now);
+    }
+    this.#tellLink(type, frame as never);
+    if (type === "goodbye") link.goodbye = frame;
+    if (type === "upstream") this.#handleUpstream(frame);
+    if (type === "error") this.#handleError(frame, now);
   }
 
   #handleUpstream(frame: Upstream): void {
     const { type, status, since } = frame;
-    this.tellLink(frame);
     for (const channel of frame.channels ?? this.accounts.keys()) {
       const account = this.accounts.get(channel);
       if (!account || account.phase.is === "wanted" || account.upstream === status) continue;
       // A pending channel is told by its attach that the broker is back.
-      if (account.upstream === "pending" && !account.isAttached && status === "up") continue;
+      if (account.upstream === "pending" && status === "up") continue;
       account.upstream = status;
-      this.tell(channel, { type, status, since }, 0);
+      this.#tell(channel, { type, status, since }, 0);
     }
   }
 
   /** A refused `subscribe` ends that subscription, and so does a refused `unsubscribe`: there is none. */
   #handleError(frame: ErrorFrame, now: number): void {
-    const { id, channel, code, message } = frame;
-    this.tellLink(frame);
+    const { type, id, channel, code, message } = frame;
     // One bad name leaves the others of its request alone; it cannot be ours, as names are checked here.
     if (channel === null && code === "bad_channel") return;
     for (const account of [...this.accounts.values()]) {
-      const { phase } = account;
+      const { phase, leaving } = account;
       if (channel !== null && account.channel !== channel) continue;
-      const isLeaving = phase.is === "leaving";
-      const asked = phase.is === "asked" || isLeaving ? phase.unanswered?.id : undefined;
-      const isRefused = id !== null && (id === asked || (isLeaving && id === phase.id));
-      if (channel !== null || isRefused) this.tell(account.channel, { type: "error", code, message }, 0);
-      if (isRefused) this.accounts.end(account, isLeaving ? ASKED : code, now);
+      const isRefused = id !== null && (id === leaving?.id || (phase.is === "asked" && id === phase.id));
+      if (channel !== null || isRefused) this.#tell(account.channel, { type, code, message }, 0);
+      if (isRefused) this.accounts.end(account, leaving ? ASKED : code, now);
     }
   }
 
-  #down({ code, reason }: Disconnect, retryInMs: number | null, now: number): void {
-    this.link = retryInMs === null ? { is: "ended" } : { is: "down", until: now + retryInMs };
+  #down(reason: string, code: number | null, retryInMs: number | null, now: number): void {
+    this.link = retryInMs === null ? ENDED : { is: "down", until: now + retryInMs, span: retryInMs };
+    this.hello = null;
     this.accounts.ceiling = "full";
     for (const account of [...this.accounts.values()]) {
-      const { phase } = account;
-      account.asked = null;
-      account.resetDue = null;
-      if (phase.is === "leaving") this.accounts.end(account, ASKED, now);
-      else if (phase.is !== "wanted") account.phase = { is: "wanted", dueAt: 0 };
+      if (account.leaving) this.accounts.end(account, ASKED, now);
+      else account.drop();
     }
-    this.tellLink({ type: "disconnected", code, reason, retryInMs });
+    this.#tellState(stateOf(retryInMs === null ? "disconnected" : "connecting", reason, code, retryInMs));
   }
 
-  /** `goodbye` has the words, the window to come back in, and the code where the close frame has none of Tally's. */
-  #judge(
-    cause: Disconnect,
-    now: number,
-  ): { disconnect: Disconnect; window: Goodbye["retry_after_ms"] | null } {
-    const { link } = this;
-    if (link.is !== "up") return { disconnect: cause, window: null };
-    if (now - link.since >= this.policy.stableAfterMs) this.attempts = 0;
-    const { goodbye } = link;
-    if (!goodbye) return { disconnect: cause, window: null };
-    const said = CLOSE_CODES[goodbye.code as keyof typeof CLOSE_CODES] ?? cause.code;
-    const code = cause.code !== null && cause.code >= 4000 ? cause.code : said;
-    return { disconnect: { code, reason: goodbye.reason }, window: goodbye.retry_after_ms };
+  #tellState(state: ClientState): void {
+    this.state = state;
+    this.#tellLink("state", state);
   }
 }
+
+const stateOf = (
+  status: ClientStatus,
+  reason: string,
+  code: number | null = null,
+  retryInMs: number | null = null,
+): ClientState => ({ status, code, reason, retryInMs });

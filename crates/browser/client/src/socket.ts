@@ -13,29 +13,22 @@ export interface Socket {
 /** Makes a socket; `WebSocket`, or that of `ws`, is one. */
 export type SocketClass = new (url: string, protocols: string[]) => unknown;
 
-const PATH = "/v1/ws";
-
 /** `http(s)` or `ws(s)`, with or without the path; a path alone, or nothing, is of the page's own origin. */
 export const endpoint = (url: string): string => {
-  const fail = (rule: string): never => {
-    throw new TypeError(`the gateway's URL ${JSON.stringify(url)} ${rule}`);
-  };
   const base = globalThis.location?.href;
-  const parsed = URL.canParse(url, base) ? new URL(url, base) : fail("must be like https://host:8420");
-  const protocol = { "http:": "ws:", "ws:": "ws:", "https:": "wss:", "wss:": "wss:" }[parsed.protocol];
-  if (!protocol) fail("must begin with http, https, ws or wss");
-  const path = parsed.pathname.replace(/\/+$/, "");
-  // A URL's protocol cannot be changed from a special one to another by its setter everywhere.
-  return `${protocol}//${parsed.host}${path.endsWith(PATH) ? path : path + PATH}${parsed.search}`;
+  const parsed = URL.canParse(url, base) && new URL(url, base);
+  if (!parsed || !/^(http|ws)s?:/.test(parsed.protocol)) {
+    throw new TypeError(`URL ${JSON.stringify(url)} must be like https://host:8420`);
+  }
+  parsed.pathname = parsed.pathname.replace(/\/*(\/v1\/ws)?\/*$/, "/v1/ws");
+  parsed.hash = "";
+  // The protocol of a URL cannot be changed by its setter everywhere.
+  return parsed.href.replace(/^http/, "ws");
 };
 
 /** The given class, or the global one. */
 export const socketClass = (given: SocketClass | undefined): SocketClass => {
   const found = given ?? (globalThis.WebSocket as SocketClass | undefined);
-  if (!found) {
-    throw new TypeError(
-      "there is no global WebSocket; pass the one of the package ws as the option webSocket",
-    );
-  }
+  if (!found) throw new TypeError("no global WebSocket: pass that of ws as webSocket");
   return found;
 };

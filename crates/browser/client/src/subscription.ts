@@ -1,11 +1,10 @@
 //! One component's hold on a channel. Several of the same channel share one subscription on the wire, and one ledger.
 
-import type { Account } from "./account.js";
+import { Account } from "./account.js";
 import { Emitter } from "./emitter.js";
 import type { Position, State } from "./frame.js";
-import { Inbox } from "./inbox.js";
+import { type Pipe, pipe } from "./iterator.js";
 import type { LedgerView } from "./ledger.js";
-import { ITERATOR_CHARS_MAX, ITERATOR_EVENTS_MAX } from "./limits.js";
 import type { Rung, TickMs } from "./names.js";
 import type { Totals } from "./totals.js";
 import type { Update } from "./update.js";
@@ -18,10 +17,8 @@ export type SubscriptionHandlers = { [T in Update["type"]]: Extract<Update, { ty
 
 /** What a subscription needs of its client. */
 export interface Owner {
-  rung(account: Account): Rung;
-  now(): number;
+  /** Wants something else, or is over. */
   changed(subscription: Subscription): void;
-  release(subscription: Subscription): void;
   overflowed(channel: string): void;
 }
 
@@ -29,7 +26,9 @@ export interface Owner {
 export class SubscriptionError extends Error {
   override readonly name = "SubscriptionError";
   constructor(
+    /** The one that was subscribed. */
     readonly channel: string,
+    /** `asked`, an error code of the wire, or why there is no connection. */
     readonly code: string,
   ) {
     super(`the subscription of ${channel} ended: ${code}`);
@@ -38,30 +37,36 @@ export class SubscriptionError extends Error {
 
 const NONE: Totals = new Map();
 
+/** One holder's view of a channel: its updates, and everything that is known of it. */
 export class Subscription extends Emitter<SubscriptionHandlers> implements AsyncIterable<Update> {
+  /** The name that was subscribed. */
+  readonly channel: string;
   /** Fulfilled at the first attach. Rejected with a {@link SubscriptionError} if it ends before. */
   readonly ready: Promise<Subscription>;
   /** @internal */
   wish: Wish;
+  readonly #owner: Owner;
   #options: SubscribeOptions;
-  #settle: { resolve: (ready: Subscription) => void; reject: (error: Error) => void } | null = null;
-  #isOver = false;
-  #account: Account | null = null;
-  /** The ledger as it was when this hold ended. */
-  #final: LedgerView | null = null;
-  readonly #iterators = new Set<Iterator>();
+  #resolve!: (ready: Subscription) => void;
+  #reject!: (error: Error) => void;
+  /** Until the end of the tick one of its own, with nothing in it. */
+  #account: Account;
+  #isHeld = false;
+  /** The ledger as it was when this hold ended; undefined until then. */
+  #final: LedgerView | null | undefined;
+  readonly #iterators = new Set<Pipe>();
 
   /** @internal */
-  constructor(
-    private readonly owner: Owner,
-    readonly channel: string,
-    options: SubscribeOptions,
-  ) {
+  constructor(owner: Owner, channel: string, options: SubscribeOptions) {
     super();
+    this.channel = channel;
+    this.#owner = owner;
     this.#options = options;
     this.wish = checkWish(channel, options);
+    this.#account = new Account(channel, this.wish);
     this.ready = new Promise<Subscription>((resolve, reject) => {
-      this.#settle = { resolve, reject };
+      this.#resolve = resolve;
+      this.#reject = reject;
     });
     // Whoever does not wait for it is told by `unsubscribed`.
     this.ready.catch(() => {});
@@ -84,17 +89,17 @@ export class Subscription extends Emitter<SubscriptionHandlers> implements Async
 
   /** Null before the attach, and after a violation until the next one. */
   get ledger(): LedgerView | null {
-    return this.#isOver ? this.#final : (this.#account?.ledger ?? null);
+    return this.#final === undefined ? this.#account.ledger : this.#final;
   }
 
   /** The last ledgers of this channel that ended, the oldest first. */
   get closed(): readonly LedgerView[] {
-    return this.#account?.closed ?? [];
+    return this.#account.closed;
   }
 
   /** Events per second over the last 10 s, counted or seen. */
   get rate(): number {
-    return this.#account?.rate.read(this.owner.now()) ?? 0;
+    return this.#account.rate.read(Date.now());
   }
 
   /** The newest state event. */
@@ -104,38 +109,37 @@ export class Subscription extends Emitter<SubscriptionHandlers> implements Async
 
   /** What the subscription gets now: the lower of its own rung and the connection's ceiling. */
   get rung(): Rung {
-    const account = this.#account;
-    return account ? this.owner.rung(account) : this.wish.rung;
+    return this.#account.toldRung;
   }
 
   /** Whether the gateway hears the broker; `pending`: not even the attach is known. */
   get upstream(): "up" | "down" | "pending" {
-    return this.#account?.upstream ?? "up";
+    return this.#account.upstream;
   }
 
   /** Events per second at `full`, as granted; null before the gateway has said so. */
   get maxRate(): number | null {
-    return this.#account?.maxRate ?? null;
+    return this.#account.maxRate;
   }
 
   /** As granted; null before the gateway has said so. */
   get tickMs(): TickMs | null {
-    return this.#account?.tickMs ?? null;
+    return this.#account.tickMs;
   }
 
   /** Whether frames are due: attached on the present connection. */
   get isAttached(): boolean {
-    return !this.#isOver && (this.#account?.isAttached ?? false);
+    return !this.isOver && this.#account.isAttached;
   }
 
   /** Frames of this channel that broke a law. */
   get violations(): number {
-    return this.#account?.violations ?? 0;
+    return this.#account.violations;
   }
 
   /** Whether it was unsubscribed, or the gateway ended it. What it held stays readable. */
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#final !== undefined;
   }
 
   /** Asks for another rung, rate or tick from now on. Throws as `subscribe` does. */
@@ -143,14 +147,12 @@ export class Subscription extends Emitter<SubscriptionHandlers> implements Async
     const merged = { ...this.#options, ...options };
     this.wish = checkWish(this.channel, merged);
     this.#options = merged;
-    if (!this.#isOver) this.owner.changed(this);
+    if (!this.isOver) this.#owner.changed(this);
   }
 
   /** Lets go of the channel. The gateway is told when nobody else holds it. */
   unsubscribe(): void {
-    if (this.#isOver) return;
-    this.owner.release(this);
-    this.end("asked", this.ledger);
+    if (!this.isOver) this.#end("asked", this.ledger);
   }
 
   /**
@@ -158,94 +160,45 @@ export class Subscription extends Emitter<SubscriptionHandlers> implements Async
    * taken from fast enough gets `skipped`, and the SDK asks for a lower rung of this channel.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Update> {
-    const iterator: Iterator = new Iterator(
-      () => this.owner.overflowed(this.channel),
-      () => this.#iterators.delete(iterator),
+    const iterator = pipe(
+      () => this.#owner.overflowed(this.channel),
+      (one) => this.#iterators.delete(one),
     );
-    if (this.#isOver) iterator.end();
+    if (this.isOver) iterator.end();
     else this.#iterators.add(iterator);
     return iterator;
   }
 
   /** Whether it is held for the first time. @internal */
   hold(account: Account): boolean {
-    const isFirst = this.#account === null;
+    const isFirst = !this.#isHeld;
+    this.#isHeld = true;
     this.#account = account;
     return isFirst;
   }
 
   /** The client gave up. @internal */
   refuse(reason: string): void {
-    this.#settle?.reject(new SubscriptionError(this.channel, reason));
+    this.#reject(new SubscriptionError(this.channel, reason));
   }
 
   /** @internal */
-  handle(updates: readonly Update[], chars: number): void {
+  handle(updates: readonly Update[], weight: number): void {
     for (const update of updates) {
-      if (this.#isOver) return;
+      if (this.isOver) return;
       const { type } = update;
-      if (type === "subscribed" && update.continuity !== "pending") this.#settle?.resolve(this);
+      if (type === "subscribed" && update.continuity !== "pending") this.#resolve(this);
       this.emit(type, update as never);
       this.emit("update", update);
-      for (const iterator of [...this.#iterators]) iterator.push(update, chars / updates.length);
-      if (type === "unsubscribed") {
-        this.owner.release(this);
-        this.end(update.code, update.ledger);
-      }
+      for (const iterator of [...this.#iterators]) iterator.push(update, weight / updates.length);
+      if (type === "unsubscribed") this.#end(update.code, update.ledger);
     }
   }
 
-  /** @internal */
-  end(code: string, ledger: LedgerView | null): void {
+  #end(code: string, ledger: LedgerView | null): void {
     this.#final = ledger;
-    this.#isOver = true;
-    this.#settle?.reject(new SubscriptionError(this.channel, code));
+    this.refuse(code);
     for (const iterator of [...this.#iterators]) iterator.end();
-  }
-}
-
-class Iterator implements AsyncIterableIterator<Update> {
-  readonly #inbox = new Inbox();
-  #taken: Update[] = [];
-  #isOver = false;
-  #waiting: ((result: IteratorResult<Update, undefined>) => void)[] = [];
-
-  constructor(
-    private readonly overflowed: () => void,
-    private readonly over: () => void,
-  ) {}
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  push(update: Update, chars: number): void {
-    const waiting = this.#waiting.shift();
-    if (waiting) return waiting({ done: false, value: update });
-    this.#inbox.push(update, chars);
-    if (this.#inbox.events <= ITERATOR_EVENTS_MAX && this.#inbox.chars <= ITERATOR_CHARS_MAX) return;
-    this.#inbox.fold();
-    this.overflowed();
-  }
-
-  end(): void {
-    this.#isOver = true;
-    this.over();
-    for (const waiting of this.#waiting.splice(0)) waiting({ done: true, value: undefined });
-  }
-
-  next(): Promise<IteratorResult<Update, undefined>> {
-    if (this.#taken.length === 0) this.#taken = this.#inbox.take().reverse();
-    const value = this.#taken.pop();
-    if (value) return Promise.resolve({ done: false, value });
-    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  return(): Promise<IteratorResult<Update, undefined>> {
-    this.#inbox.take();
-    this.#taken = [];
-    this.end();
-    return Promise.resolve({ done: true, value: undefined });
+    this.#owner.changed(this);
   }
 }

@@ -31,22 +31,21 @@ export interface Wish {
 export const checkWish = (channel: string, options: SubscribeOptions): Wish => {
   const { rung = "full", maxRate = null, tickMs = 250, tail = false, last = 0 } = options;
   const check = (fits: boolean, what: string, rule: string): void => {
-    if (!fits) throw new RangeError(`${what} of a subscription must be ${rule}`);
+    if (!fits) throw new RangeError(`${what} must be ${rule}`);
   };
+  const checkWord = (value: unknown, what: string, words: readonly unknown[]): void =>
+    check(words.includes(value), what, `one of ${words}`);
+  const isFrom = (least: number, n: number): boolean => Number.isSafeInteger(n) && n >= least;
   check(
     isChannel(channel),
     `channel ${JSON.stringify(channel)}`,
     "1 to 200 of A-Z a-z 0-9 . _ : @ ~ = + , -",
   );
-  check(RUNGS.includes(rung), "rung", "full, counts or summary");
-  check(maxRate === null || (Number.isSafeInteger(maxRate) && maxRate > 0), "maxRate", "an integer from 1");
-  check(TICKS.includes(tickMs), "tickMs", "250, 1000 or 5000");
-  check(typeof tail === "boolean", "tail", "true or false");
-  check(
-    Number.isSafeInteger(last) && last >= 0 && last <= LAST_MAX,
-    "last",
-    `an integer from 0 to ${LAST_MAX}`,
-  );
+  checkWord(rung, "rung", RUNGS);
+  check(maxRate === null || isFrom(1, maxRate), "maxRate", "an integer from 1");
+  checkWord(tickMs, "tickMs", TICKS);
+  checkWord(tail, "tail", [true, false]);
+  check(isFrom(0, last) && last <= LAST_MAX, "last", `an integer from 0 to ${LAST_MAX}`);
   return { rung, maxRate, tickMs, tail, last };
 };
 
@@ -61,7 +60,6 @@ export const mergeWishes = (wishes: readonly Wish[], rateDefault: number): Wish 
   }));
 
 const mergeRates = (a: number | null, b: number | null, rateDefault: number): number | null => {
-  if (a === b) return a;
   const most = Math.max(a ?? rateDefault, b ?? rateDefault);
-  return (a === null || b === null) && most === rateDefault ? null : most;
+  return most === rateDefault && (a === null || b === null) ? null : most;
 };

@@ -1,10 +1,11 @@
 //! Time, without waiting for it: the session on a clock of the test's own, and the client on fake timers.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Client, type ClientState, onStale, type Subscription, type Update } from "../src/index.js";
+import { Client, type ClientState, type Subscription, type Update } from "../src/index.js";
 import { Pace } from "../src/pace.js";
 import { Rate } from "../src/rate.js";
 import { pause, RECONNECT } from "../src/reconnect.js";
+import { onStale } from "../src/stale.js";
 import { at, events, type Frame, resumed } from "./server.js";
 
 /** A socket that the test plays the gateway on, without a network: time is what is tested here. */

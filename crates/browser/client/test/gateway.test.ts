@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import { Client, onStale, type Subscription, sharedClient } from "../src/index.js";
+import { Client, type Subscription, sharedClient } from "../src/index.js";
+import { onStale } from "../src/stale.js";
 import { Gateway } from "./gateway.js";
 
 let gateway: Gateway;

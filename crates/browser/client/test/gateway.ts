@@ -27,7 +27,9 @@ export class Gateway {
     const folder = await mkdtemp(join(tmpdir(), "tally-client-"));
     const file = join(folder, "addresses.json");
     const fixed = ["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--addresses-file", file];
-    const child = spawn(program(), [...fixed, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+    // The gateway takes variables that begin with TALLY_ for settings; this one is ours.
+    const { TALLY_BIN: _, ...env } = process.env;
+    const child = spawn(program(), [...fixed, ...args], { env, stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr?.on("data", (text) => {
       said = (said + text).slice(-2_000);
