@@ -10,6 +10,7 @@ export class Emitter<M> {
     return () => handlers.delete(handler);
   }
 
+  /** For the class itself. @internal */
   protected emit<T extends keyof M>(type: T, value: M[T]): void {
     for (const handler of [...(this.#handlers.get(type) ?? [])]) {
       guard(() => (handler as (value: M[T]) => void)(value));

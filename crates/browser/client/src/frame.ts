@@ -19,15 +19,21 @@ export interface TallyEvent {
 
 /** An event that says its seq, as in a tail. */
 export interface NumberedEvent extends TallyEvent {
+  /** Its position in the channel. */
   readonly seq: number;
 }
 
 /** The newest event of class `state`. */
 export interface State {
+  /** Its position in the channel. */
   readonly seq: number;
+  /** As tallied; `_other` where it was folded. */
   readonly kind: string;
+  /** The kind as sent, where it was folded. */
   readonly sent_as?: string;
+  /** Milliseconds since 1970 by the producer's clock. */
   readonly at: number;
+  /** Any JSON value. */
   readonly data: unknown;
 }
 
@@ -47,20 +53,30 @@ export interface Position extends Cursor {
   readonly state: State | null;
 }
 
+/** What the gateway says of itself: the first frame of a connection. */
 export interface Hello {
   readonly type: "hello";
+  /** Always `tally.v1`. */
   readonly protocol: string;
+  /** Names the connection in the gateway's logs. */
   readonly connection: string;
+  /** Something is sent at least this often, in ms. */
   readonly heartbeat_ms: number;
+  /** What this gateway allows. */
   readonly limits: Limits;
 }
 
 /** What a client may ask for. */
 export interface Limits {
+  /** Of one message to the gateway, in bytes. */
   readonly frame_bytes: number;
+  /** Of this connection. */
   readonly subscriptions: number;
+  /** Events per second of a subscription that asks for no rate. */
   readonly max_rate_default: number;
+  /** Events per second of all subscriptions together. */
   readonly max_rate: number;
+  /** The most that `last` may ask for. */
   readonly last: number;
 }
 
@@ -140,11 +156,14 @@ export interface Unnumbered {
   readonly dropped: number;
 }
 
+/** The gateway's link to the broker. */
 export interface Upstream {
   readonly type: "upstream";
+  /** Whether the gateway hears the broker. */
   readonly status: "up" | "down";
   /** Milliseconds since 1970 by the gateway's clock. */
   readonly since: number;
+  /** Null: all of them. */
   readonly channels: readonly string[] | null;
 }
 
@@ -152,17 +171,25 @@ export interface Heartbeat {
   readonly type: "heartbeat";
 }
 
+/** The gateway refused something; nothing of it was done. */
 export interface ErrorFrame {
   readonly type: "error";
+  /** The request's, or null. */
   readonly id: number | null;
+  /** The request's, or null. */
   readonly channel: string | null;
+  /** A stable word of the wire page. */
   readonly code: string;
+  /** What to do. */
   readonly message: string;
 }
 
+/** The gateway is about to close the connection. */
 export interface Goodbye {
   readonly type: "goodbye";
+  /** A close code by name. */
   readonly code: string;
+  /** For people. */
   readonly reason: string;
   /** From the least to the most. */
   readonly retry_after_ms: readonly number[];

@@ -14,6 +14,7 @@ export interface ClientOptions {
   readonly webSocket?: SocketClass;
   /** Asked before each attempt; its result is the connection's token. Rejected, or too late: the attempt has failed. */
   readonly token?: () => string | null | Promise<string | null>;
+  /** How it comes back; what is not given has its default. */
   readonly reconnect?: Partial<Reconnect>;
   /** Default: `frame` in a page, `now` elsewhere. */
   readonly handOver?: HandOverMode;
@@ -27,6 +28,7 @@ export interface ClientOptions {
 export type ClientStatus = "connecting" | "connected" | "disconnected";
 
 export interface ClientState extends Disconnect {
+  /** Where the connection stands. */
   readonly status: ClientStatus;
   /** The pause before the next attempt, while connecting. */
   readonly retryInMs: number | null;
@@ -34,8 +36,11 @@ export interface ClientState extends Disconnect {
 
 /** The handlers of a client, by type. */
 export interface ClientHandlers {
+  /** The connection stands elsewhere than before. */
   state: ClientState;
+  /** A frame broke a law; it was not booked. */
   violation: Violation;
+  /** The gateway's link to the broker is up or down. */
   upstream: Upstream;
   /** The gateway refused something; `channel` null: not of one channel. */
   error: ErrorFrame;

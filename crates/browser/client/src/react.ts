@@ -13,19 +13,29 @@ import type { SubscribeOptions } from "./wish.js";
 export interface ChannelView {
   /** Null before the effect of the first render. */
   readonly subscription: Subscription | null;
+  /** Whether frames are due. */
   readonly isAttached: boolean;
+  /** The channel's totals at the cursor, a copy. */
   readonly totals: ReadonlyMap<string, number>;
+  /** The seq up to which everything is accounted for. */
   readonly cursor: number;
+  /** Events per second. */
   readonly rate: number;
+  /** What the subscription gets. */
   readonly rung: Rung;
   /** The reason of the last change of rung. */
   readonly why: Why | null;
+  /** The newest state event. */
   readonly state: LedgerView["state"];
+  /** Whether the gateway hears the broker. */
   readonly upstream: Subscription["upstream"];
+  /** The ledgers that ended. */
   readonly closed: readonly LedgerView[];
+  /** Frames that broke a law. */
   readonly violations: number;
 }
 
+/** How to listen, and who gets the updates. */
 export interface ChannelOptions extends SubscribeOptions {
   /** Gets every update, in order. The newest function counts; it need not be the same from render to render. */
   readonly onUpdate?: (update: Update) => void;

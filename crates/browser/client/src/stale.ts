@@ -4,6 +4,7 @@ import { guard } from "./emitter.js";
 import type { Subscription } from "./subscription.js";
 import type { Update } from "./update.js";
 
+/** When to refetch. */
 export interface StaleOptions {
   /** A refetch comes at a random moment within this span after the first change, in ms. Default 5,000. */
   readonly spreadMs?: number;

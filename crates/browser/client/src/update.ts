@@ -11,7 +11,9 @@ export type Continuity = "pending" | "new" | "resumed" | "refused";
 /** The channel is attached, or (`pending`) waits for the broker. */
 export interface SubscribedUpdate {
   readonly type: "subscribed";
+  /** How it goes on from what was held. */
   readonly continuity: Continuity;
+  /** What the subscription gets now. */
   readonly rung: Rung;
   /** Events per second, as granted. */
   readonly maxRate: number;
@@ -22,20 +24,28 @@ export interface SubscribedUpdate {
 /** Events in full, one for each seq from `from` to `to`; perhaps of several frames. */
 export interface EventsUpdate {
   readonly type: "events";
+  /** Identity of the numbering. */
   readonly epoch: string;
+  /** Seq of the first. */
   readonly from: number;
+  /** Seq of the last. */
   readonly to: number;
+  /** The nth has seq `from` + n. */
   readonly events: readonly TallyEvent[];
 }
 
 interface Span {
+  /** Identity of the numbering. */
   readonly epoch: string;
+  /** Seq of the first. */
   readonly from: number;
+  /** Seq of the last. */
   readonly to: number;
   /** What this span had, by kind. */
   readonly counts: Totals;
   /** The channel's totals at `to`. */
   readonly totals: Totals;
+  /** The reason for the reduced form. */
   readonly why: Why;
   /** The newest state event, if it lies in this span. */
   readonly state: State | null;
@@ -59,20 +69,25 @@ export interface SummaryUpdate extends Span {
  */
 export interface SkippedUpdate {
   readonly type: "skipped";
+  /** Seq of the first. */
   readonly from: number;
+  /** Seq of the last. */
   readonly to: number;
+  /** What was let go, by kind. */
   readonly counts: Totals;
 }
 
 /** The newest state event is another one. */
 export interface StateUpdate {
   readonly type: "state";
+  /** Null: there is none any more. */
   readonly state: State | null;
 }
 
 /** What the subscription gets now: the lower of its own rung and the connection's ceiling. */
 export interface RungUpdate {
   readonly type: "rung";
+  /** What it is now. */
   readonly rung: Rung;
   /** On a climb, the reason that ended. */
   readonly why: Why;
@@ -81,6 +96,7 @@ export interface RungUpdate {
 /** Continuity is broken: a new ledger starts at `since`. */
 export interface ResetUpdate {
   readonly type: "reset";
+  /** Where the new ledger starts. */
   readonly since: Position;
   /** The ledger that ended. */
   readonly closed: LedgerView | null;
@@ -89,6 +105,7 @@ export interface ResetUpdate {
 /** The gateway's link to the broker. While it is down nothing new comes. */
 export interface UpstreamUpdate {
   readonly type: "upstream";
+  /** Whether the gateway hears the broker. */
   readonly status: "up" | "down";
   /** Milliseconds since 1970 by the gateway's clock; null where a `subscribed` said it. */
   readonly since: number | null;
@@ -97,20 +114,25 @@ export interface UpstreamUpdate {
 /** What programs that know nothing of Tally published; outside the ledger. */
 export interface UnnumberedUpdate {
   readonly type: "unnumbered";
+  /** As they were published. */
   readonly events: readonly unknown[];
+  /** How many more there were since the last such update. */
   readonly dropped: number;
 }
 
 /** Something was refused. */
 export interface ErrorUpdate {
   readonly type: "error";
+  /** A stable word of the wire page. */
   readonly code: string;
+  /** What to do. */
   readonly message: string;
 }
 
 /** A frame broke a law. It was not booked; the channel is subscribed afresh. */
 export interface ViolationUpdate {
   readonly type: "violation";
+  /** What was wrong. */
   readonly violation: Violation;
   /** The ledger as it stood before the frame. */
   readonly closed: LedgerView | null;
@@ -119,6 +141,7 @@ export interface ViolationUpdate {
 /** The page is too slow (`rung` is what the SDK asked for), or it is not any more (`full`). */
 export interface OverloadUpdate {
   readonly type: "overload";
+  /** What the SDK asks for now. */
   readonly rung: Rung;
 }
 
@@ -127,6 +150,7 @@ export interface UnsubscribedUpdate {
   readonly type: "unsubscribed";
   /** `asked`, or why it ended. */
   readonly code: string;
+  /** The account as it ended. */
   readonly ledger: LedgerView | null;
 }
 
