@@ -373,6 +373,16 @@ describe("coming back", () => {
     expect(client.violations).toBe(1);
   });
 
+  it("takes a frame between a refused resume and its reset for a violation", async () => {
+    const { job, gateway } = await attached();
+    gateway.socket.terminate();
+    const again = await server.greet();
+    const { id } = await again.receive();
+    again.send(at(id, "job:1", { ok: 2 }, { epoch: "e2" }), events("job:1", 3, "ok"));
+    const { violation } = await next(job, "violation");
+    expect(violation).toMatchObject({ law: "order" });
+  });
+
   it("says goodbye's code and words, and stays away where the code says so", async () => {
     const { client, job, gateway } = await attached();
     const waiting = client.subscribe("job:2");

@@ -232,6 +232,15 @@ describe("supervision", () => {
     expect(wire.isClosed).toBe(true);
   });
 
+  it("notices a silent connection although the clock was set back", async () => {
+    const { wire } = await connected();
+    vi.setSystemTime(Date.now() - 3_600_000);
+    await vi.advanceTimersByTimeAsync(49_000);
+    expect(wire.isClosed).toBe(false);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(wire.isClosed).toBe(true);
+  });
+
   it.each(["online", "offline"])("has the connection prove itself when the page is %s", async (type) => {
     const { wire } = await connected();
     page.dispatchEvent(new Event(type));
