@@ -155,6 +155,27 @@ describe("changes", () => {
     ]);
   });
 
+  it("tell an outage that no history shows, and only once where one does", () => {
+    const link = (up: boolean, reconnects_total: number) => ({
+      redis: { up, since: T, reason: null, probe_ms: 1, reconnects_total, lost_total: 0 },
+    });
+    const log = new ChangeLog();
+    const fleet = new Fleet();
+    feed(fleet, 0, 60, link(true, 1));
+    log.push(between(sample(link(true, 0)), sample(link(true, 1)), at(30)));
+    expect(told(fleet, at(60), log).map((it) => it.text)).toEqual([
+      "a lost its link to Redis and has it again",
+    ]);
+    feed(fleet, 60, 80, link(false, 1));
+    feed(fleet, 80, 120, link(true, 2));
+    log.push(between(sample(link(true, 1)), sample(link(true, 2)), at(81)));
+    expect(told(fleet, at(120), log).map((it) => it.what)).toEqual([
+      "redis up",
+      "redis down",
+      "redis blinked",
+    ]);
+  });
+
   it("tell a share of rungs that moved", () => {
     const fleet = new Fleet();
     const rungs = (full: number) => ({ connections_by_rung: { full, counts: 100 - full, summary: 0 } });

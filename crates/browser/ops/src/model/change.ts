@@ -20,6 +20,11 @@ export interface Change {
   readonly text: string;
 }
 
+/** An outage that may be shorter than what a history shows of it. */
+const BLINK = "redis blinked";
+/** A history's word on an outage counts for what samples said this near to it, in ms. */
+const NEAR_MS = 30_000;
+
 /** The steps of the ring that changes are read from: 10 s, one hour. */
 const STEP = 10;
 
@@ -42,6 +47,9 @@ export const between = (before: Sample | null, now: Sample, at: number): Change[
   if (lost < 0 && lostOf(now.account) === 0) note("good", "lost", `The account of ${now.name} closes again`);
   if (now.draining && !before.draining)
     note("note", "drain", `${now.name} drains: it takes no new connections`);
+  if (more((it) => it.redis?.reconnects_total ?? 0) > 0) {
+    note("warn", BLINK, `${now.name} lost its link to Redis and has it again`);
+  }
   const messages = more((it) => it.redis?.lost_total ?? 0);
   if (messages > 0) {
     note(
@@ -84,7 +92,10 @@ export const lastHour = (
     ...going(it, presence(it), now),
     ...links(it, now),
   ]);
-  return [...together(read), ...shares(gateways, now), ...log.all()]
+  const isTold = ({ what, gateway, at }: Change) =>
+    what === BLINK &&
+    read.some((it) => it.what === "redis up" && it.gateway === gateway && Math.abs(it.at - at) <= NEAR_MS);
+  return [...together([...read, ...log.all().filter((change) => !isTold(change))]), ...shares(gateways, now)]
     .filter((change) => change.at >= from && change.at <= now + STEP * 1000)
     .sort((a, b) => b.at - a.at)
     .slice(0, CHANGES_MAX);
@@ -117,23 +128,25 @@ const going = (it: Gateway, presence: Presence, now: number): Change[] => {
   return say("bad", `${it.name} is gone: it stopped without draining`);
 };
 
+/** What befalls several gateways at once, and how that is told. */
+const TOGETHER: ReadonlyMap<string, string> = new Map([
+  ["redis down", "gateways lost their link to Redis"],
+  ["redis up", "gateways have their link to Redis again"],
+  [BLINK, "gateways lost their link to Redis and have it again"],
+]);
+
 /** What befell several gateways at once is told once. */
 const together = (changes: readonly Change[]): Change[] => {
   const groups = new Map<string, Change[]>();
   for (const change of changes) {
-    const key = change.what.startsWith("redis")
-      ? `${change.what} ${change.at}`
-      : `${change.gateway} ${change.what}`;
+    const isShared = TOGETHER.has(change.what);
+    const key = isShared ? `${change.what} ${Math.floor(change.at / 1000 / STEP)}` : `${groups.size}`;
     groups.set(key, [...(groups.get(key) ?? []), change]);
   }
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (first === undefined || group.length === 1) return group;
-    const text =
-      first.what === "redis down"
-        ? "gateways lost their link to Redis"
-        : "gateways have their link to Redis again";
-    return [{ ...first, gateway: null, text: `${group.length} ${text}` }];
+    return [{ ...first, gateway: null, text: `${group.length} ${TOGETHER.get(first.what)}` }];
   });
 };
 
