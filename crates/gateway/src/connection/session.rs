@@ -8,6 +8,7 @@ use crate::http::upgrade::Upgrade;
 use crate::limits::{CLOSE_TIME, CONTROL_BYTES_MAX, READ_BYTES, UPGRADE_TIME};
 use crate::shard::Shard;
 use futures_util::Stream as _;
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use std::future::poll_fn;
@@ -70,11 +71,14 @@ pub(crate) async fn run(shard: Rc<Shard>, upgrade: Upgrade) {
     let Ok(Ok(upgraded)) = timeout(UPGRADE_TIME, upgraded).await else {
         return shard.metrics().closed("lost");
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else {
         tracing::error!("an upgraded connection is no TCP socket");
         return;
     };
-    let conn = Rc::new(Conn::new(parts.io.into_inner(), shard.clock(), shard.limits()));
+    // Copied and let go: it would keep the buffer that the request was read into for as long as the connection lives.
+    let early = read_buf.to_vec();
+    drop(read_buf);
+    let conn = Rc::new(Conn::new(io.into_inner(), shard.clock(), shard.limits()));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
@@ -82,7 +86,6 @@ pub(crate) async fn run(shard: Rc<Shard>, upgrade: Upgrade) {
         .max_message_size(Some(CLIENT_FRAME_BYTES_MAX))
         .max_frame_size(Some(CLIENT_FRAME_BYTES_MAX));
     let wire = Wire(conn.clone());
-    let early = parts.read_buf.to_vec();
     let ws = WebSocketStream::from_partially_read(wire, early, Role::Server, Some(config)).await;
     let limits = shard.limits();
     let burst = limits.frames_rate_max * FRAMES_BURST_SECONDS;
