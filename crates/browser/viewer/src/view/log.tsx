@@ -1,16 +1,15 @@
 //! The log: only the rows that are seen are drawn. It follows the tail until the reader scrolls up.
 
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { ROW_PX, ROWS_AROUND } from "../limits";
 import { beat } from "../model/beat";
 import type { Channel } from "../model/channel";
 import type { EventRow, Row } from "../model/log";
 import { clock, number, toneOf } from "../model/words";
 import { emptyWords } from "./channel";
+import { useFollowing } from "./follow";
 import { Down } from "./icons";
 
-/** Within so many pixels of the end the reader is at the end. */
-const END_PX = ROW_PX * 1.5;
 /** Characters of a kind's column. Longer kinds are cut there. */
 const KIND_MAX = 14;
 const UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
@@ -18,63 +17,12 @@ const UP_KEYS = new Set(["ArrowUp", "PageUp", "Home"]);
 export const LogView = ({ channel }: { channel: Channel }) => {
   beat.value;
   const { log } = channel;
-  const box = useRef<HTMLDivElement>(null);
-  const [isFollowing, setFollowing] = useState(true);
-  const [view, setView] = useState({ top: 0, height: 600 });
-  /** The number of the row after the last one that the reader who scrolled up has seen. */
-  const leftAt = useRef(0);
-  const topBefore = useRef(0);
-  const droppedBefore = useRef(log.dropped);
+  const { box, view, isFollowing, fresh, leave, follow, scrolled } = useFollowing(log);
   const [picked, setPicked] = useState<Row | null>(null);
-
-  const leave = (): void => {
-    // With nothing above there is nowhere to go.
-    if (!isFollowing || !box.current?.scrollTop) return;
-    leftAt.current = log.end;
-    setFollowing(false);
-  };
-  const follow = (): void => {
-    setFollowing(true);
-    setPicked(null);
-  };
-  const look = (): void => {
-    const { current: at } = box;
-    if (!at) return;
-    const { scrollTop: top, clientHeight: height } = at;
-    setView((before) => (before.top === top && before.height === height ? before : { top, height }));
-  };
-  /** Only a reader who comes down to the end follows again: one who has just turned the wheel is still there. */
-  const scrolled = (): void => {
-    const { current: at } = box;
-    if (!at) return;
-    const isDown = at.scrollTop > topBefore.current;
-    topBefore.current = at.scrollTop;
-    if (isDown && !isFollowing && at.scrollHeight - at.scrollTop - at.clientHeight < END_PX) follow();
-    look();
-  };
-
-  useLayoutEffect(() => {
-    const { current: at } = box;
-    if (!at) return;
-    const gone = log.dropped - droppedBefore.current;
-    droppedBefore.current = log.dropped;
-    if (isFollowing) at.scrollTop = at.scrollHeight;
-    // The rows above went: what the reader looks at stays where it is.
-    else if (gone > 0) at.scrollTop = Math.max(0, at.scrollTop - gone * ROW_PX);
-    look();
-  });
-  useEffect(() => {
-    const { current: at } = box;
-    if (!at) return;
-    const observer = new ResizeObserver(look);
-    observer.observe(at);
-    return () => observer.disconnect();
-  }, []);
 
   const first = Math.max(0, Math.floor(view.top / ROW_PX) - ROWS_AROUND);
   const count = Math.ceil(view.height / ROW_PX) + 2 * ROWS_AROUND;
   const rows = log.rows.slice(first, first + count);
-  const fresh = log.end - leftAt.current;
   return (
     <div class="log-frame">
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard scrolls; a click only shows what is cut. */}
@@ -98,10 +46,8 @@ export const LogView = ({ channel }: { channel: Channel }) => {
           else if (event.key === "Escape") setPicked(null);
         }}
         onClick={(event) => {
-          const at = (event.target as HTMLElement).closest<HTMLElement>("[data-row]")?.dataset.row;
-          const row = at === undefined ? undefined : log.rows[Number(at) - log.dropped];
-          if (!row || getSelection()?.isCollapsed === false) return;
-          setPicked(row === picked ? null : row);
+          const row = rowAt(event, channel);
+          if (row) setPicked(row === picked ? null : row);
         }}
       >
         {log.rows.length === 0 ? <p class="empty">{emptyWords(channel)}</p> : null}
@@ -125,6 +71,14 @@ export const LogView = ({ channel }: { channel: Channel }) => {
       {picked ? <Whole row={picked} close={() => setPicked(null)} /> : null}
     </div>
   );
+};
+
+/** The row that was clicked; none where the reader chose text to copy. */
+const rowAt = ({ target }: MouseEvent, { log }: Channel): Row | undefined => {
+  const at = (target as HTMLElement).closest<HTMLElement>("[data-row]")?.dataset.row;
+  return at === undefined || getSelection()?.isCollapsed === false
+    ? undefined
+    : log.rows[Number(at) - log.dropped];
 };
 
 /** Room for the kinds of this channel, so that what follows stands in one column. */
