@@ -1,5 +1,6 @@
 //! One channel as a hub knows it: position, totals, log, listeners by how they are served, and what waits.
 
+use crate::flow::Meter;
 use crate::hub::unnumbered::Passed;
 use crate::log::{Body, Entry, Log};
 use crate::point::Point;
@@ -62,6 +63,9 @@ pub(crate) struct Channel {
     pub(crate) unnumbered: Passed,
     /// Its place among the hub's logs by coldness, where it has more than one entry.
     pub(crate) warmth: Option<u64>,
+    pub(crate) meter: Meter,
+    /// By effective rung in the order of `Rung::ALL`, as the last look saw them.
+    pub(crate) listeners: [usize; 3],
     window_at: Time,
     window_events: u64,
     rate: u64,
@@ -94,6 +98,8 @@ impl Channel {
             idle_timer_at: None,
             unnumbered: Passed::default(),
             warmth: None,
+            meter: Meter::default(),
+            listeners: [0; 3],
             window_at: now,
             window_events: 0,
             rate: 0,

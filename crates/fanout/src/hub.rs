@@ -4,6 +4,7 @@
 //! (a cursor only moves together with the frame that accounts for it), law 3 in [`HubLimits`], law 4 in the shape:
 //! nothing here waits, and an event costs nothing for listeners that are not at `full`.
 
+mod account;
 mod attach;
 mod audit;
 mod backlog;
@@ -12,9 +13,11 @@ mod deliver;
 mod evict;
 mod intake;
 mod listen;
+pub(crate) mod look;
 mod place;
 mod pressure;
 pub(crate) mod unnumbered;
+mod view;
 
 use crate::channel::Channel;
 use crate::limits::HubLimits;
@@ -23,11 +26,14 @@ use crate::session::{ConnId, Connection};
 use crate::slab::Slab;
 use crate::subscription::Subscription;
 use crate::time::Time;
+pub use account::Account;
 pub use audit::{Audit, ChannelAudit};
 pub use backlog::Backlog;
 use clock::Timer;
+pub use look::{Look, Standing};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use tally_protocol::{ChannelName, FrameError, Rung, TickMs, UnixMs, UpstreamStatus};
+pub use view::{ChannelView, ConnectionView, SubscriptionView};
 
 /// All connections and channels of one shard.
 #[derive(Debug)]
@@ -57,6 +63,8 @@ pub struct Hub {
     coldest: BTreeSet<(u64, u32)>,
     warmth: u64,
     counters: Counters,
+    ended: account::Ended,
+    looked_at: Time,
 }
 
 impl Hub {
@@ -82,6 +90,8 @@ impl Hub {
             coldest: BTreeSet::new(),
             warmth: 0,
             counters: Counters::default(),
+            ended: account::Ended::default(),
+            looked_at: Time::default(),
         }
     }
 
@@ -168,12 +178,7 @@ impl Hub {
 
     #[must_use]
     pub fn stats(&self) -> HubStats {
-        let mut stats = HubStats {
-            connections: self.conns.len(),
-            channels: self.channels.len(),
-            log_bytes: self.log_bytes,
-            ..HubStats::default()
-        };
+        let mut stats = self.sizes();
         for (_, sub) in self.subs.iter() {
             if sub.is_attached() {
                 let rung = sub.own_rung().min(self.conns[sub.conn].ceiling());

@@ -12,6 +12,7 @@
 //! connection gets is derived when its socket has room.
 
 mod channel;
+mod flow;
 mod hub;
 mod limits;
 mod log;
@@ -23,8 +24,12 @@ mod slab;
 mod subscription;
 mod throttle;
 mod time;
+mod top;
 
-pub use hub::{Audit, Backlog, ChannelAudit, Hub};
+pub use flow::Flow;
+pub use hub::{
+    Account, Audit, Backlog, ChannelAudit, ChannelView, ConnectionView, Hub, Look, Standing, SubscriptionView,
+};
 pub use limits::HubLimits;
 pub use output::{Counters, HubStats, Output, Request};
 pub use session::ConnId;

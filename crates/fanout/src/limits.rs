@@ -52,6 +52,8 @@ impl Default for HubLimits {
     }
 }
 
+/// Standings that are kept of a connection before its present one. More: the oldest go.
+pub(crate) const CONNECTION_RUNGS_MAX: usize = 31;
 /// How deep a token bucket is, in seconds of its rate.
 pub(crate) const BURST_SECONDS: u64 = 2;
 /// How often a summary goes to a connection under backpressure at most; the socket must have drained as well.

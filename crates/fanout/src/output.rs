@@ -65,10 +65,13 @@ pub struct Counters {
     pub jumps: u64,
     /// Records that left a log because of a limit.
     pub evicted: u64,
+    /// Events in records that followed, once for each record.
+    pub events_in: u64,
     /// Events delivered, summed over listeners, by column of the ledger.
     pub events_full: u64,
-    pub events_counted: u64,
-    pub events_summarised: u64,
+    /// By why, in the order of [`Why::ALL`].
+    pub counted: [u64; 6],
+    pub summarised: [u64; 6],
     /// Events without a number, summed over listeners.
     pub unnumbered_delivered: u64,
     /// Those that a listener missed, counted when it was told.
@@ -76,8 +79,22 @@ pub struct Counters {
 }
 
 impl Counters {
+    #[must_use]
+    pub fn events_counted(&self) -> u64 {
+        self.counted.iter().sum()
+    }
+
+    #[must_use]
+    pub fn events_summarised(&self) -> u64 {
+        self.summarised.iter().sum()
+    }
+
     pub(crate) fn count_rung(&mut self, to: Rung, why: Why) {
         self.rung_changes[to as usize][why as usize] += 1;
+    }
+
+    pub(crate) fn count_counted(&mut self, why: Why, events: u64) {
+        self.counted[why as usize] += events;
     }
 
     pub(crate) fn count_gap(&mut self, why: Why, events: u64) {

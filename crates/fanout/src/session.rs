@@ -2,6 +2,7 @@
 //!
 //! Bounded: queues of subscriptions hold each at most once; replies are read no faster than they are pulled.
 
+use crate::hub::look::Standings;
 use crate::hub::unnumbered::Waiting;
 use crate::limits::HubLimits;
 use crate::output::Output;
@@ -47,6 +48,7 @@ pub(crate) struct Connection {
     pub(crate) climb_timer_at: Option<Time>,
     pub(crate) climbed_at: Option<Time>,
     pub(crate) calm: Duration,
+    pub(crate) standings: Standings,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
             climb_timer_at: None,
             climbed_at: None,
             calm: limits.calm_min,
+            standings: Standings::new(now),
         }
     }
 

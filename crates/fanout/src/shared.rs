@@ -37,6 +37,16 @@ pub struct ChannelRecord {
 }
 
 impl ChannelRecord {
+    /// Bytes of payloads, from its weight in the log; 0 where they were withheld.
+    pub(crate) fn data_bytes(&self, weight: u64) -> u64 {
+        match &self.record.body {
+            tally_protocol::Body::Events(events) => {
+                weight.saturating_sub(RECORD_OVERHEAD_BYTES + events.len() as u64 * EVENT_OVERHEAD_BYTES)
+            }
+            tally_protocol::Body::Counts { .. } => 0,
+        }
+    }
+
     /// What it counts for in every limit in bytes: its data and an estimate of what its frame has around it.
     pub(crate) fn weight(&self) -> u64 {
         let events = match &self.record.body {

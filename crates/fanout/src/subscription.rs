@@ -66,6 +66,8 @@ pub(crate) struct Subscription {
     pub(crate) phase: Phase,
     pub(crate) told_pending: bool,
     pub(crate) cursor: Seq,
+    /// Where its account begins: the cursor at the attach, or at the last reset.
+    pub(crate) opened_at: Seq,
     /// The log entry that holds or follows what comes after the cursor.
     pub(crate) next: u64,
     /// Records up to here are replay or catching up: charged to no limit.

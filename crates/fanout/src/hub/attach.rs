@@ -48,6 +48,7 @@ impl Hub {
         held.phase = Phase::Attached;
         held.free_until = head;
         held.unnumbered.attach(&self.channels[held.channel].unnumbered);
+        self.open_account(sub);
         self.place(sub, now);
         Some(self.subscribed(sub, attach))
     }

@@ -79,11 +79,15 @@ impl Hub {
     }
 
     fn reset_frame(&mut self, sub: u32, reset: ResetDue) -> Output {
+        if matches!(reset, ResetDue::Now) {
+            self.close_account(sub);
+        }
         let held = &mut self.subs[sub];
         let channel = &self.channels[held.channel];
         let Position { epoch, seq, totals, state } = match reset {
             ResetDue::Given(position) => *position,
             ResetDue::Now => {
+                held.opened_at = channel.seq;
                 held.cursor = channel.seq;
                 held.next = channel.log.end();
                 held.shadow_seq = channel.seq;
@@ -117,7 +121,9 @@ impl Hub {
         let channel = &mut self.channels[held.channel];
         if let Some(mut point) = held.replay.take() {
             let frame = point.frame(&channel.name, held.cursor, Why::Replay, held.tail);
-            self.counters.events_counted += point.seq.since(held.cursor);
+            let counted = point.seq.since(held.cursor);
+            self.counters.count_counted(Why::Replay, counted);
+            channel.meter.note_counted(counted);
             (held.cursor, held.next) = (point.seq, point.next);
             held.jump_why = Why::Backpressure;
             return Some(Output::Counts(frame));
@@ -140,11 +146,14 @@ impl Hub {
         let channel = &mut self.channels[held.channel];
         let output = match &mut channel.log.get_mut(next)?.body {
             Body::Gap { point, why, .. } => {
-                self.counters.events_counted += to.since(held.cursor);
+                let counted = to.since(held.cursor);
+                self.counters.count_counted(*why, counted);
+                channel.meter.note_counted(counted);
                 Output::Counts(point.frame(&channel.name, held.cursor, *why, held.tail))
             }
             Body::Record(record) => {
                 self.counters.events_full += cost;
+                channel.meter.note_full(cost, weight);
                 Output::Events(Arc::clone(record))
             }
         };
@@ -204,7 +213,7 @@ impl Hub {
     /// The cursor fell out of the log: it goes to the head, and the frame says so.
     fn jump(&mut self, sub: u32, now: Time) -> Option<Output> {
         let held = &mut self.subs[sub];
-        let channel = &self.channels[held.channel];
+        let channel = &mut self.channels[held.channel];
         let owed = std::mem::take(&mut held.owed);
         self.conns[held.conn].owed -= owed;
         let next = channel.log.end();
@@ -214,7 +223,9 @@ impl Hub {
         }
         let frame = channel.point(next, now)?.frame(&channel.name, held.cursor, held.jump_why, false);
         self.counters.jumps += 1;
-        self.counters.events_counted += channel.seq.since(held.cursor);
+        let counted = channel.seq.since(held.cursor);
+        self.counters.count_counted(held.jump_why, counted);
+        channel.meter.note_counted(counted);
         held.cursor = channel.seq;
         held.jump_why = Why::Backpressure;
         Some(Output::Counts(frame))
@@ -228,8 +239,10 @@ impl Hub {
         let point = channel.points[Self::grid(held.tick)].as_mut();
         let point = point.filter(|point| point.seq > held.cursor && point.tick > held.reduced_since)?;
         let frame = point.frame(&channel.name, held.cursor, why, held.tail);
-        self.counters.events_counted += point.seq.since(held.cursor);
+        let counted = point.seq.since(held.cursor);
         (held.cursor, held.next) = (point.seq, point.next);
+        self.counters.count_counted(why, counted);
+        channel.meter.note_counted(counted);
         Some(Output::Counts(frame))
     }
 
@@ -273,7 +286,7 @@ impl Hub {
             }
             self.conns[conn].summaries.pop_front();
             self.subs[sub].in_summary = false;
-            channels.extend(self.summarise(sub));
+            channels.extend(self.summarise(sub, why));
         }
         Some(Summary { why, channels })
     }
@@ -289,9 +302,9 @@ impl Hub {
             + state.map_or(0, |state| 200 + state.data.len())
     }
 
-    fn summarise(&mut self, sub: u32) -> Option<SummaryChannel> {
+    fn summarise(&mut self, sub: u32, why: Why) -> Option<SummaryChannel> {
         let held = &mut self.subs[sub];
-        let channel = &self.channels[held.channel];
+        let channel = &mut self.channels[held.channel];
         let summary = SummaryChannel {
             channel: channel.name.clone(),
             epoch: channel.epoch.clone()?,
@@ -299,7 +312,9 @@ impl Hub {
             totals: channel.totals.clone(),
             state: channel.state.clone().filter(|state| state.seq > held.cursor),
         };
-        self.counters.events_summarised += channel.seq.since(held.cursor);
+        let summarised = channel.seq.since(held.cursor);
+        self.counters.summarised[why as usize] += summarised;
+        channel.meter.note_counted(summarised);
         held.cursor = channel.seq;
         held.next = channel.log.end();
         Some(summary)

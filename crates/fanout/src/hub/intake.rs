@@ -174,6 +174,9 @@ impl Hub {
         let held = &mut self.channels[channel];
         held.read_sure = newer;
         let weight = held.log.bytes() - before;
+        let value = &record.value().record;
+        self.counters.events_in += value.len();
+        held.meter.note_record(value.len(), record.value().data_bytes(weight));
         self.log_bytes += weight;
         self.evict(channel);
         self.tell(channel, weight, now);

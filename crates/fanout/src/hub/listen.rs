@@ -81,6 +81,7 @@ impl Hub {
             },
             told_pending: false,
             cursor: Seq::ZERO,
+            opened_at: Seq::ZERO,
             next: 0,
             free_until: Seq::ZERO,
             full_since: now,
@@ -229,6 +230,7 @@ impl Hub {
 
     /// Takes a subscription out of every list. The channel stays for the grace period after its last listener.
     pub(super) fn remove_subscription(&mut self, now: Time, sub: u32) {
+        self.close_account(sub);
         self.unplace(sub);
         self.set_recovery_timer(sub, None);
         let held = self.subs.remove(sub).expect("the caller holds an index of a live subscription");

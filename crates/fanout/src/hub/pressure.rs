@@ -47,15 +47,16 @@ impl Hub {
             return;
         }
         let due_age_max = self.limits.due_age_max;
-        match self.second_oldest_due(conn) {
-            Some(came_at) if now.since(came_at) >= due_age_max => self.press(conn, now),
-            Some(came_at) => self.set_age_timer(conn, Some(came_at + due_age_max)),
-            None => self.set_age_timer(conn, Some(now + due_age_max)),
+        match self.oldest_due(conn).1 {
+            Time::NEVER => self.set_age_timer(conn, Some(now + due_age_max)),
+            came_at if now.since(came_at) >= due_age_max => self.press(conn, now),
+            came_at => self.set_age_timer(conn, Some(came_at + due_age_max)),
         }
     }
 
-    /// When the second-oldest record or counts frame became due; what is charged to no limit is left out.
-    fn second_oldest_due(&self, conn: u32) -> Option<Time> {
+    /// When the oldest and the second-oldest record or counts frame became due, or never; what is charged to no limit is
+    /// left out.
+    pub(super) fn oldest_due(&self, conn: u32) -> (Time, Time) {
         let (mut oldest, mut second) = (Time::NEVER, Time::NEVER);
         let mut note = |at: Time| {
             if at < oldest {
@@ -85,7 +86,7 @@ impl Hub {
                 Place::Full(_) | Place::Reduced(..) | Place::Unattached(_) | Place::Nowhere => {}
             }
         }
-        (second != Time::NEVER).then_some(second)
+        (oldest, second)
     }
 
     /// The connection's ceiling becomes `summary`.

@@ -2,9 +2,11 @@
 //! reach them all.
 #![expect(clippy::unwrap_used, reason = "names and positions here are constants")]
 
+mod account;
 mod continuity;
 mod pressure;
 mod resume;
 mod rungs;
 mod stage;
 mod throttle;
+mod views;

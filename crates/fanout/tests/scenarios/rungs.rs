@@ -194,7 +194,10 @@ fn the_stats_say_how_much_there_is() {
     stage.pass(5_000);
     stage.pull(conn);
     let counters = stage.hub.counters();
-    assert_eq!((counters.events_full, counters.events_counted, counters.events_summarised), (2, 3 + 5, 4));
+    assert_eq!(
+        (counters.events_full, counters.events_counted(), counters.events_summarised()),
+        (2, 3 + 5, 4)
+    );
     assert_eq!((counters.gaps[Why::Unheard as usize], counters.gap_events[Why::Unheard as usize]), (1, 5));
     stage.rung(conn, Some("a"), Rung::Counts);
     stage.pull(conn);

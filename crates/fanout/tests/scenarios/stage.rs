@@ -190,6 +190,8 @@ impl Stage {
         while self.hub.poll_ready().is_some() {}
         let problems = self.hub.audit().problems;
         assert!(problems.is_empty(), "{problems:?}");
+        let account = self.hub.look(self.time()).account;
+        assert_eq!(account.residual(), 0, "the account does not close: {account:?}");
         lines
     }
 

@@ -4,7 +4,7 @@ use crate::broker::History;
 use crate::client::{Checked, Context, goes_on};
 use crate::world::World;
 use std::sync::Arc;
-use tally_fanout::{Audit, HubLimits, Shared};
+use tally_fanout::{Account, Audit, HubLimits, Shared};
 use tally_protocol::{
     Body, ChannelName, Counts, Events, Record, Rung, SUMMARY_BYTES_MAX, Seq, Summary, TAIL_BYTES_MAX,
     TAIL_EVENTS_MAX, TickMs, UpstreamStatus, Why, WireEvent,
@@ -288,6 +288,11 @@ pub(crate) fn recovery(world: &World) -> Checked {
         }
     }
     Ok(())
+}
+
+/// What all cursors of a hub advanced is what its columns say, with nothing left over.
+pub(crate) fn accounted(account: &Account) -> Checked {
+    if account.residual() == 0 { Ok(()) } else { Err(format!("the account does not close: {account:?}")) }
 }
 
 /// After everybody has left and the grace period is over, nothing remains.

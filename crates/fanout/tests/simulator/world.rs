@@ -132,8 +132,8 @@ impl World {
             ("jumps", counters.jumps),
             ("evicted", counters.evicted),
             ("events full", counters.events_full),
-            ("events counted", counters.events_counted),
-            ("events summarised", counters.events_summarised),
+            ("events counted", counters.events_counted()),
+            ("events summarised", counters.events_summarised()),
         ] {
             self.coverage.add(what, times);
         }

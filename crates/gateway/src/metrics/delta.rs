@@ -1,6 +1,6 @@
 //! A shard's figures, counted without sharing and added to the gateway's once per scan.
 
-use super::Metrics;
+use super::{Form, Metrics};
 use metrics::{Counter, Gauge};
 use tally_fanout::{Counters, HubStats};
 
@@ -15,6 +15,18 @@ pub(crate) struct ShardReport {
     told: Counters,
     stats: HubStats,
     inbox_bytes: u64,
+    /// What was flushed so far.
+    flushed: OutTotals,
+}
+
+/// What the sockets of one shard took since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OutTotals {
+    pub(crate) frames: u64,
+    /// Of those, with events in full.
+    pub(crate) full: u64,
+    pub(crate) bytes: u64,
+    pub(crate) partial_writes: u64,
 }
 
 impl ShardReport {
@@ -36,6 +48,15 @@ impl ShardReport {
         self.client_frames += 1;
     }
 
+    pub(crate) fn out(&self) -> OutTotals {
+        OutTotals {
+            frames: self.flushed.frames + self.deliveries.iter().sum::<u64>(),
+            full: self.flushed.full + self.deliveries[Form::Full as usize],
+            bytes: self.flushed.bytes + self.delivered_bytes,
+            partial_writes: self.flushed.partial_writes + self.partial_writes,
+        }
+    }
+
     /// Adds everything to the gateway's metrics.
     pub(crate) fn flush(
         &mut self,
@@ -44,6 +65,7 @@ impl ShardReport {
         counters: &Counters,
         inbox_bytes: u64,
     ) {
+        self.flushed = self.out();
         for (counter, n) in metrics.deliveries.iter().zip(&mut self.deliveries) {
             counter.increment(std::mem::take(n));
         }
@@ -68,8 +90,8 @@ impl ShardReport {
             (&metrics.unnumbered_events[0], told.unnumbered_delivered, now.unnumbered_delivered),
             (&metrics.unnumbered_events[1], told.unnumbered_dropped, now.unnumbered_dropped),
             (&metrics.delivered_events[0], told.events_full, now.events_full),
-            (&metrics.delivered_events[1], told.events_counted, now.events_counted),
-            (&metrics.delivered_events[2], told.events_summarised, now.events_summarised),
+            (&metrics.delivered_events[1], told.events_counted(), now.events_counted()),
+            (&metrics.delivered_events[2], told.events_summarised(), now.events_summarised()),
         ];
         for (counter, told, now) in each {
             grow(counter, told, now);

@@ -159,9 +159,11 @@ impl World {
     }
 
     fn audit_hubs(&mut self) -> Checked {
-        for shell in &self.shells {
+        let now = self.time();
+        for shell in &mut self.shells {
             let audit = shell.hub.audit();
             laws::bounded(&audit, &self.plan.limits)?;
+            laws::accounted(&shell.hub.look(now).account)?;
             if audit.replies > 0 {
                 self.coverage.note("replies that wait");
             }
