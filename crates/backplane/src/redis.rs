@@ -121,6 +121,16 @@ impl RedisNode {
         self.queue.as_ref().map_or(0, |queue| queue.lost())
     }
 
+    /// How long the newest probe took from its publish call to its arrival here; none while the link is down, or where
+    /// this node only publishes.
+    #[must_use]
+    pub fn probe_time(&self) -> Option<Duration> {
+        match &*self.standing.borrow() {
+            Standing::Up(session) => session.probe_time(),
+            Standing::Starting | Standing::Down(_) => None,
+        }
+    }
+
     async fn session(&self) -> Result<Arc<Session>, LinkError> {
         let mut standing = self.standing.clone();
         let started = standing.wait_for(|standing| !matches!(standing, Standing::Starting));

@@ -15,8 +15,9 @@ use crate::stream::Queue;
 use bytes::Bytes;
 use fred::types::{Message, Value};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tally_protocol::ChannelName;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -42,6 +43,8 @@ pub(super) struct Session {
     pub(super) places: Places,
     ears: Option<Ears>,
     probe: Arc<Probe>,
+    /// Microseconds that the newest probe took; 0 before the first.
+    probe_micros: AtomicU64,
     /// The stream is gone, and with it the connection for messages.
     is_unread: AtomicBool,
     /// The first reason to end that a call came upon.
@@ -97,6 +100,7 @@ impl Session {
             places: Places::default(),
             ears,
             probe,
+            probe_micros: AtomicU64::new(0),
             is_unread: AtomicBool::new(false),
             ending: OnceLock::new(),
             end: Notify::new(),
@@ -215,16 +219,27 @@ impl Session {
     ///
     /// A publish call that Redis does not take proves nothing about the subscription: then nothing is wrong here.
     async fn probe(&self) -> Result<(), LinkError> {
+        let began = Instant::now();
         match calls::publish_probe(self, &self.probe).await {
             Ok(published) if self.hears() => {
                 let arriving =
                     tokio::time::timeout(self.redis.timeouts.silence, self.probe.arrived(&published));
-                if arriving.await.is_err() && self.hears() { Err(LinkError::Deaf) } else { Ok(()) }
+                let arrived = arriving.await.is_ok();
+                if arrived {
+                    let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.probe_micros.store(micros.max(1), Ordering::Relaxed);
+                }
+                if !arrived && self.hears() { Err(LinkError::Deaf) } else { Ok(()) }
             }
             Ok(_) => Ok(()),
             Err(error) if error.ends_session() => Err(error),
             Err(_) => Ok(()),
         }
+    }
+
+    pub(super) fn probe_time(&self) -> Option<Duration> {
+        let micros = self.probe_micros.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     fn hears(&self) -> bool {
