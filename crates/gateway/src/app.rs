@@ -1,16 +1,20 @@
 //! A gateway put together: build, run, drain.
 
 use crate::accept::{Acceptor, Open, Target};
+use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::decision::Door;
 use crate::http::App;
-use crate::inbox::inbox;
+use crate::inbox::{Inbox, inbox};
 use crate::ingest::{Ingest, IngestThread};
 use crate::interest::reconcile::{Commands, Reconcile};
 use crate::interest::{Interest, audit};
-use crate::limits::HANDOFF_MAX;
+use crate::limits::{HANDOFF_MAX, LEAVING_TIME, QUESTIONS_MAX};
 use crate::metrics::Metrics;
-use crate::shard::{self, Inputs, Phase};
+use crate::shard::{self, Inputs, Phase, Question};
+use crate::statistics::link::Link;
+use crate::statistics::{self, Shards, publish};
+use crate::watcher::{self, Watcher};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +25,7 @@ use tally_backplane::{Backplane, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, timeout_at};
+use tokio::time::{interval, timeout, timeout_at};
 
 /// How often histograms are folded, so that they do not keep raw samples.
 const UPKEEP_TIME: Duration = Duration::from_secs(5);
@@ -103,23 +107,19 @@ impl Gateway {
         let admin = listen("admin", config.admin).await?;
         let app = Arc::new(App::new(config, backplane.clone()));
         let metrics = app.metrics.clone();
+        if upstream == Upstream::Unknown {
+            app.statistics.link.begin(unix_ms());
+        }
         metrics.upstream_up.set(if upstream == Upstream::Up { 1.0 } else { 0.0 });
-        let interest = Arc::new(Interest::default());
+        let watcher_index = app.config.shard_count();
+        let interest = Arc::new(Interest::with_watcher(watcher_index, watcher::listened().into()));
         let (commands, command_reader) = Commands::new();
         let (phase, phase_reader) = watch::channel(Phase::Running);
 
-        let (mut inboxes, mut targets, mut shards) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..app.config.shard_count() {
-            let (put, inbox) = inbox(app.config.limits.inbox_bytes_max);
-            let (sockets, handed) = mpsc::channel(HANDOFF_MAX);
-            let open = Arc::new(Open::default());
-            let inputs = Inputs { inbox, sockets: handed, phase: phase_reader.clone(), open: open.clone() };
-            let runtime = ingest_thread.next_shard().map_err(StartError::Shard)?;
-            let ended = shard::spawn(index, runtime, app.clone(), interest.clone(), commands.clone(), inputs);
-            shards.push(ended.map_err(StartError::Shard)?);
-            inboxes.push(put);
-            targets.push(Target { sockets, open });
-        }
+        let Threads { mut inboxes, targets, questions, shards } =
+            spawn_shards(&app, &interest, &commands, &phase_reader, &mut ingest_thread)?;
+        let (put, watcher_inbox) = inbox(app.config.limits.inbox_bytes_max);
+        inboxes.push(put);
 
         let mut tasks = JoinSet::new();
         let ingest = Ingest {
@@ -127,15 +127,22 @@ impl Gateway {
             inboxes: inboxes.clone(),
             commands: commands.clone(),
             metrics: metrics.clone(),
+            intake: app.statistics.intake.clone(),
         };
         ingest_thread.spawn(ingest.run(stream));
-        let reconcile = Reconcile::new(backplane.clone(), interest.clone(), inboxes, metrics.clone());
+        let link = app.statistics.link.clone();
+        let reconcile = Reconcile::new(backplane.clone(), interest.clone(), inboxes, metrics.clone(), link);
         tasks.spawn(reconcile.run(command_reader));
-        tasks.spawn(audit::run(backplane, interest, commands, metrics.clone()));
+        tasks.spawn(audit::run(backplane, interest.clone(), commands.clone(), metrics.clone()));
         tasks.spawn(upkeep(metrics.handle()));
 
         let addr = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted);
         let (listen_addr, admin_addr) = (addr(&public, app.config.listen), addr(&admin, app.config.admin));
+        // Set only here.
+        let _ = app.statistics.addresses.set((listen_addr, admin_addr));
+        let asks = statistics::spawn(&app, &Shards::new(questions), &interest, &phase_reader, &mut tasks);
+        let watcher = Watcher::new(watcher_index, app.clone(), interest, commands, asks);
+        tasks.spawn(watcher.run(watcher_inbox));
         let acceptor = Arc::new(Acceptor::new(app.clone(), targets));
         tasks.spawn(acceptor.clone().run(public, Door::Public, phase_reader.clone()));
         tasks.spawn(acceptor.run(admin, Door::Admin, phase_reader));
@@ -169,6 +176,15 @@ impl Running {
         self.app.metrics.clone()
     }
 
+    pub(crate) fn link(&self) -> Arc<Link> {
+        self.app.statistics.link.clone()
+    }
+
+    /// Resolves when an operator has ordered this gateway to drain: call [`Running::shutdown`] then, as for a signal.
+    pub fn drain_ordered(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.app.statistics.drain_ordered()
+    }
+
     /// A task that ends with the gateway.
     pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
@@ -190,9 +206,14 @@ impl Running {
         // Refused only where every shard has ended.
         let _ = self.phase.send(Phase::Draining(now));
         let ends = futures_util::future::join_all(self.shards.iter_mut().map(mpsc::Receiver::recv));
-        let ended = timeout_at((deadline + END_TIME).into(), ends).await;
+        let ended = async {
+            let ended = timeout_at((deadline + END_TIME).into(), ends).await;
+            ended.is_ok() && Instant::now() < deadline
+        };
+        let leaving = timeout(LEAVING_TIME, publish::leaving(&self.app));
+        let (is_whole, _) = tokio::join!(ended, leaving);
         self.tasks.shutdown().await;
-        if ended.is_ok() && Instant::now() < deadline { Drained::Whole } else { Drained::CutOff }
+        if is_whole { Drained::Whole } else { Drained::CutOff }
     }
 }
 
@@ -208,6 +229,39 @@ impl fmt::Debug for Running {
 pub(crate) fn start_ingest(config: &Config) -> Result<IngestThread, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     IngestThread::start(config.shard_count(), cores).map_err(StartError::Ingest)
+}
+
+/// The ends of all shards, each in their order.
+#[derive(Default)]
+struct Threads {
+    inboxes: Vec<Inbox>,
+    targets: Vec<Target>,
+    questions: Vec<mpsc::Sender<Question>>,
+    shards: Vec<mpsc::Receiver<()>>,
+}
+
+fn spawn_shards(
+    app: &Arc<App>,
+    interest: &Arc<Interest>,
+    commands: &Commands,
+    phase: &watch::Receiver<Phase>,
+    ingest: &mut IngestThread,
+) -> Result<Threads, StartError> {
+    let mut threads = Threads::default();
+    for index in 0..app.config.shard_count() {
+        let (put, inbox) = inbox(app.config.limits.inbox_bytes_max);
+        let (sockets, handed) = mpsc::channel(HANDOFF_MAX);
+        let (asked, questions) = mpsc::channel(QUESTIONS_MAX);
+        let open = Arc::new(Open::default());
+        let inputs = Inputs { inbox, sockets: handed, questions, phase: phase.clone(), open: open.clone() };
+        let runtime = ingest.next_shard().map_err(StartError::Shard)?;
+        let ended = shard::spawn(index, runtime, app.clone(), interest.clone(), commands.clone(), inputs);
+        threads.shards.push(ended.map_err(StartError::Shard)?);
+        threads.inboxes.push(put);
+        threads.targets.push(Target { sockets, open });
+        threads.questions.push(asked);
+    }
+    Ok(threads)
 }
 
 async fn listen(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {

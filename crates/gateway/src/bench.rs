@@ -26,7 +26,8 @@ impl IngestBench {
         let interest = Arc::new(Interest::default());
         channels.iter().for_each(|channel| interest.add(0, channel));
         let (commands, _) = Commands::new();
-        let ingest = Ingest { interest, inboxes: vec![put], commands, metrics: Arc::new(Metrics::new()) };
+        let metrics = Arc::new(Metrics::new());
+        let ingest = Ingest { interest, inboxes: vec![put], commands, metrics, intake: Arc::default() };
         Self { ingest, reader, arrivals: Vec::new() }
     }
 

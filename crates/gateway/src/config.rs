@@ -12,7 +12,7 @@ mod setting;
 pub use pattern::ChannelRule;
 pub use redis::RedisSettings;
 
-use crate::limits::Limits;
+use crate::limits::{Limits, NAME_BYTES_MAX};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ use std::path::PathBuf;
 /// Everything a gateway can be told, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// What this gateway is called among others; empty: its host's name.
+    pub name: String,
     /// Where producers and clients connect. Port 0: any free one.
     pub listen: SocketAddr,
     /// Where operators connect.
@@ -108,6 +110,7 @@ impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Self {
+            name: String::new(),
             listen: local(8420),
             admin: local(8421),
             shards: 0,
@@ -176,6 +179,17 @@ impl Config {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = if self.shards == 0 { cores() } else { self.shards };
         wanted.min(crate::limits::SHARDS_MAX)
+    }
+
+    /// What this gateway is called: the setting, or the host's name as far as a channel's name may hold it.
+    pub(crate) fn gateway_name(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let host = nix::unistd::gethostname().unwrap_or_default();
+        let allowed = |c: char| if setting::is_of_name(c) { c } else { '-' };
+        let name: String = host.to_string_lossy().chars().map(allowed).take(NAME_BYTES_MAX).collect();
+        if name.is_empty() { "gateway".into() } else { name }
     }
 
     /// What connects this gateway with producers, for people; without credentials.

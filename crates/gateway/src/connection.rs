@@ -5,11 +5,13 @@
 //! replies wait to be written, while the client sends faster than its rate, or after its last error.
 
 mod bucket;
+mod figures;
 mod session;
 mod silence;
 mod wire;
 mod writer;
 
+pub(crate) use figures::{Caller, ConnFigures};
 pub(crate) use session::run;
 pub(crate) use writer::{Writer, Written};
 
@@ -28,6 +30,7 @@ use tokio::net::TcpStream;
 pub(crate) struct Conn {
     pub(crate) socket: TcpStream,
     pub(crate) writer: RefCell<Writer>,
+    pub(crate) figures: ConnFigures,
     clock: crate::clock::Clock,
     received_at: Cell<Time>,
     sent_at: Cell<Time>,
@@ -67,11 +70,17 @@ pub(crate) enum Due {
 }
 
 impl Conn {
-    pub(crate) fn new(socket: TcpStream, clock: crate::clock::Clock, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        socket: TcpStream,
+        clock: crate::clock::Clock,
+        limits: &Limits,
+        figures: ConnFigures,
+    ) -> Self {
         let now = clock.now();
         Self {
             socket,
             writer: RefCell::new(Writer::new()),
+            figures,
             clock,
             received_at: Cell::new(now),
             sent_at: Cell::new(now),
@@ -118,6 +127,7 @@ impl Conn {
 
     /// The client was told of an error; more than a client that means well could cause end the connection.
     pub(crate) fn note_error(&self, id: Option<u64>) {
+        self.figures.errors.set(self.figures.errors.get() + 1);
         if id.is_some() && self.error_id.replace(id) == id {
             return;
         }

@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod answer;
 mod body;
 mod channel;
+mod ops;
 pub(crate) mod origin;
 pub(crate) mod pages;
 mod publish;
@@ -14,6 +15,7 @@ use crate::accept::Slot;
 use crate::config::Config;
 use crate::decision::{Decision, Door};
 use crate::metrics::Metrics;
+use crate::statistics::Statistics;
 use answer::{Refusal, RefusedCode};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -36,6 +38,7 @@ pub(crate) struct App {
     pub(crate) backplane: Arc<dyn Backplane>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) decision: Decision,
+    pub(crate) statistics: Statistics,
     /// KiB of request bodies that may still come into memory.
     pub(crate) bodies: Arc<Semaphore>,
     /// False before listening and while draining.
@@ -51,6 +54,7 @@ impl App {
         let kib = usize::try_from(config.limits.publish_bytes_max / 1024).unwrap_or(usize::MAX);
         let shards = config.shard_count();
         Self {
+            statistics: Statistics::new(&config),
             config,
             backplane,
             metrics: Arc::new(Metrics::new()),
@@ -104,7 +108,8 @@ impl Routers {
             .route("/readyz", get(admin::ready))
             .route("/metrics", get(admin::metrics))
             .route("/ops", get(pages::ops))
-            .route("/ops/assets/{*file}", get(pages::ops_asset));
+            .route("/ops/assets/{*file}", get(pages::ops_asset))
+            .route("/ops/ask", post(ops::ask));
         Self { public: finish(public, entrance), admin: finish(admin, entrance) }
     }
 }

@@ -13,6 +13,7 @@ use crate::interest::reconcile::{Command, Commands};
 use crate::interest::{Interest, ShardSet};
 use crate::limits::INGEST_BATCH_MAX;
 use crate::metrics::Metrics;
+use crate::statistics::Intake;
 use bytes::Bytes;
 use std::sync::Arc;
 use tally_backplane::{Incoming, Stream};
@@ -26,6 +27,7 @@ pub(crate) struct Ingest {
     pub(crate) inboxes: Vec<Inbox>,
     pub(crate) commands: Commands,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) intake: Arc<Intake>,
 }
 
 impl Ingest {
@@ -67,8 +69,12 @@ impl Ingest {
             Ok(record) => record,
             Err(shards) => return shards,
         };
-        self.metrics.records.increment(1);
-        self.metrics.record_events.increment(record.len());
+        // Tally's own would blur what others publish.
+        if !channel.is_own() {
+            self.metrics.records.increment(1);
+            self.metrics.record_events.increment(record.len());
+            self.intake.note(record.len(), payload.len());
+        }
         let shards = self.interest.note_record(channel, &record.epoch, record.to);
         if shards.is_empty() {
             return shards;
@@ -166,7 +172,13 @@ mod tests {
         let (commands, _) = Commands::new();
         let interest = Arc::new(Interest::default());
         let metrics = Arc::new(Metrics::new());
-        let ingest = Ingest { interest: interest.clone(), inboxes: vec![put], commands, metrics };
+        let ingest = Ingest {
+            interest: interest.clone(),
+            inboxes: vec![put],
+            commands,
+            metrics,
+            intake: Arc::default(),
+        };
         ingest.handle_message(&channel, &Bytes::from_static(b"\"nobody listens\""));
         interest.add(0, &channel);
         let large = format!("\"{}\"", "x".repeat(EVENT_BYTES_MAX));

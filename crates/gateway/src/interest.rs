@@ -68,9 +68,17 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     channels: DashMap<ChannelName, Entry>,
+    /// Whom figures leave out, and what that one listens to.
+    watcher: ShardSet,
+    watched: Vec<ChannelName>,
 }
 
 impl Interest {
+    /// A table in whose figures the gateway's own watcher does not show.
+    pub(crate) fn with_watcher(index: usize, watched: Vec<ChannelName>) -> Self {
+        Self { channels: DashMap::new(), watcher: ShardSet::one(index), watched }
+    }
+
     /// From now on, this shard gets the channel's records.
     pub(crate) fn add(&self, shard: usize, channel: &ChannelName) {
         let fresh = || Entry {
@@ -109,8 +117,10 @@ impl Interest {
         self.channels.contains_key(channel)
     }
 
+    /// Channels that somebody beside the watcher listens to.
     pub(crate) fn len(&self) -> usize {
-        self.channels.len()
+        let own = self.watched.iter().filter(|channel| self.shards(channel) == self.watcher).count();
+        self.channels.len().saturating_sub(own)
     }
 
     /// A record came; the answer is who wants it.

@@ -30,6 +30,8 @@ mod limits;
 mod metrics;
 mod redis;
 mod shard;
+mod statistics;
+mod watcher;
 
 pub use app::{Drained, Gateway, Running, StartError};
 pub use config::{

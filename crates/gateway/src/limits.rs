@@ -122,8 +122,8 @@ pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
 pub(crate) const HANDOFF_MAX: usize = 1_024;
 /// Upgraded connections that a shard has not picked up. More: HTTP 503.
 pub(crate) const UPGRADES_MAX: usize = 1_024;
-/// Shards of a gateway: what one set of interest holds.
-pub(crate) const SHARDS_MAX: usize = 128;
+/// Shards of a gateway: what one set of interest holds, beside the watcher.
+pub(crate) const SHARDS_MAX: usize = 127;
 /// What a waiting record or snapshot is charged in a shard's inbox beside its data.
 pub(crate) const INBOX_ENTRY_BYTES: u64 = 512;
 /// Arrivals that ingest takes before it wakes the shards, and before its thread reads the link again.
@@ -170,6 +170,58 @@ pub(crate) const AUDIT_TIME: Duration = Duration::from_secs(1);
 
 /// One delivery out of so many is timed.
 pub(crate) const DELIVERY_SAMPLE: u32 = 64;
+
+/// How often a gateway says how it is, and how often what is in it.
+pub(crate) const SAMPLE_TIME: Duration = Duration::from_secs(1);
+pub(crate) const DETAIL_TIME: Duration = Duration::from_secs(2);
+/// Samples of deliveries that a shard takes per second at least, as far as there are as many.
+pub(crate) const DELIVERY_SAMPLES_WANTED: u64 = 100;
+/// The longest time to a socket that is told apart. Longer: this long.
+pub(crate) const LATENCY_MAX_MS: u64 = 60_000;
+/// Questions that a shard has not answered. More: the one who asks does without.
+pub(crate) const QUESTIONS_MAX: usize = 64;
+/// How long a shard has to answer one. Longer: the one who asks does without.
+pub(crate) const SHARD_ANSWER_TIME: Duration = Duration::from_millis(700);
+/// How long the broker has to take one of a gateway's own events. Longer: it is given up.
+pub(crate) const OWN_PUBLISH_TIME: Duration = Duration::from_secs(2);
+/// How long a drain waits for its own announcement.
+pub(crate) const LEAVING_TIME: Duration = Duration::from_secs(1);
+/// Bytes of the body of an ask. More: HTTP 413.
+pub(crate) const ASK_BYTES_MAX: usize = 8 * 1024;
+/// Characters of the id that a page draws for an ask. More: HTTP 400.
+pub(crate) const ASK_ID_BYTES_MAX: usize = 32;
+/// Asks that wait for their answer. More: dropped, with a warning.
+pub(crate) const ASKS_MAX: usize = 64;
+/// Bytes of one answer, as of one record. A history comes in several.
+pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Channels of one answer.
+pub(crate) const ANSWER_CHANNELS_MAX: usize = 50;
+/// Subscriptions of an answer about a connection: those that are the furthest behind.
+pub(crate) const ANSWER_SUBSCRIPTIONS_MAX: usize = 100;
+/// Bytes of a detail. More: half of its rows, until it fits.
+pub(crate) const DETAIL_BYTES_MAX: usize = 64 * 1024;
+/// Channels and connections of a detail; channels that each of the four criteria contributes.
+pub(crate) const DETAIL_CHANNELS_MAX: usize = 50;
+pub(crate) const DETAIL_EACH_MAX: usize = 13;
+pub(crate) const DETAIL_CONNECTIONS_MAX: usize = 50;
+/// Unheard channels of a detail, and of the window that they come from. More: left out.
+pub(crate) const UNHEARD_SHOWN_MAX: usize = 20;
+pub(crate) const UNHEARD_CHANNELS_MAX: usize = 4_096;
+/// Characters of a client's user agent that are kept. More: cut.
+pub(crate) const USER_AGENT_MAX: usize = 120;
+/// Gateways that a gateway remembers. More: the longest silent go first.
+pub(crate) const FLEET_MAX: usize = 64;
+/// Points of each step (1 s, 10 s, 60 s) that are remembered of a gateway, and for how long at most.
+pub(crate) const HISTORY_POINTS: [usize; 3] = [300, 360, 360];
+pub(crate) const HISTORY_TIME: Duration = Duration::from_secs(6 * 3_600);
+/// Channels whose last minutes are kept, for how long after somebody looked, and how many seconds of each.
+pub(crate) const TRACKS_MAX: usize = 200;
+pub(crate) const TRACK_TIME: Duration = Duration::from_secs(300);
+pub(crate) const TRACK_POINTS_MAX: usize = 300;
+/// Bytes of the watcher's logs, on top of `logs_bytes_max`.
+pub(crate) const WATCHER_LOG_BYTES_MAX: u64 = 4 * MIB;
+/// Bytes of a gateway's name.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,14 @@
 
 mod delta;
 
-pub(crate) use delta::ShardReport;
+pub(crate) use delta::{OutTotals, ShardReport};
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tally_protocol::{Rung, Why};
 
@@ -127,6 +130,10 @@ const SECONDS_BUCKETS: &[f64] =
 /// The handles of one gateway.
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
+    /// By code, for those who read them from within.
+    refused: ByCode,
+    closed: ByCode,
+    violations: AtomicU64,
     pub(crate) ready: Gauge,
     pub(crate) sockets: Gauge,
     pub(crate) connections: Gauge,
@@ -175,6 +182,20 @@ pub(crate) struct Metrics {
     pub(crate) delivery_seconds: Histogram,
     pub(crate) client_frames: Counter,
     pub(crate) publish_seconds: Histogram,
+}
+
+/// Counts by a stable token: as many as there are tokens.
+#[derive(Debug, Default)]
+struct ByCode(Mutex<BTreeMap<&'static str, u64>>);
+
+impl ByCode {
+    fn add(&self, code: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
+    }
+
+    fn totals(&self) -> BTreeMap<&'static str, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What a delivered frame is, for metrics.
@@ -262,6 +283,9 @@ impl Metrics {
             delivery_seconds: histogram(r, "tally_delivery_seconds"),
             client_frames: counter(r, "tally_client_frames_total", &[]),
             publish_seconds: histogram(r, "tally_publish_seconds"),
+            refused: ByCode::default(),
+            closed: ByCode::default(),
+            violations: AtomicU64::new(0),
             recorder,
         }
     }
@@ -274,14 +298,30 @@ impl Metrics {
     /// `code` is a stable token of ours, never text from outside.
     pub(crate) fn refused(&self, code: &'static str) {
         counter(&self.recorder, "tally_refused_total", &[("code", code)]).increment(1);
+        self.refused.add(code);
     }
 
     pub(crate) fn closed(&self, code: &'static str) {
         counter(&self.recorder, "tally_closed_total", &[("code", code)]).increment(1);
+        self.closed.add(code);
     }
 
     pub(crate) fn violation(&self, law: &'static str) {
         counter(&self.recorder, "tally_law_violations_total", &[("law", law)]).increment(1);
+        self.violations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All that were reported, of any law.
+    pub(crate) fn violations(&self) -> u64 {
+        self.violations.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refused_totals(&self) -> BTreeMap<&'static str, u64> {
+        self.refused.totals()
+    }
+
+    pub(crate) fn closed_totals(&self) -> BTreeMap<&'static str, u64> {
+        self.closed.totals()
     }
 
     pub(crate) fn publish(&self, outcome: &'static str) {

@@ -3,6 +3,7 @@
 use crate::app::{Gateway, Running, StartError, Upstream, start_ingest};
 use crate::config::{Config, RedisSettings};
 use crate::metrics::Metrics;
+use crate::statistics::link::Link;
 use std::sync::Arc;
 use std::time::Duration;
 use tally_backplane::redis::RedisNode;
@@ -33,16 +34,17 @@ impl Gateway {
         };
         let node = Arc::new(node);
         let mut running = Self::start_as(config, node.clone(), stream, Upstream::Unknown, ingest).await?;
-        let metrics = running.metrics_handles();
-        running.spawn(figures(node, metrics));
+        let (metrics, link) = (running.metrics_handles(), running.link());
+        running.spawn(figures(node, metrics, link));
         Ok(running)
     }
 }
 
-async fn figures(node: Arc<RedisNode>, metrics: Arc<Metrics>) {
+async fn figures(node: Arc<RedisNode>, metrics: Arc<Metrics>, link: Arc<Link>) {
     let mut ticks = interval(FIGURES_TIME);
     loop {
         ticks.tick().await;
         metrics.upstream_lost_messages.absolute(node.lost_messages());
+        link.note_node(node.lost_messages(), node.probe_time());
     }
 }

@@ -4,8 +4,11 @@
 //! pumps: whatever is due goes straight to the sockets. Nothing here is borrowed across an await.
 
 mod pump;
+mod question;
 mod run;
 
+pub(crate) use pump::pass_on;
+pub(crate) use question::{ConnectionDetail, ConnectionRow, Question, ShardFigures};
 pub(crate) use run::{Handed, Inputs, Phase, spawn};
 
 use crate::clock::Clock;
@@ -18,6 +21,8 @@ use crate::interest::Interest;
 use crate::interest::reconcile::{Command, Commands};
 use crate::limits::{Limits, RETRY_AFTER_MS};
 use crate::metrics::{Form, Metrics, ShardReport};
+use crate::statistics::sample::empty_histogram;
+use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -47,15 +52,27 @@ struct State {
     hub: Hub,
     connections: HashMap<ConnId, Rc<Conn>>,
     report: ShardReport,
-    /// Full deliveries until the next one that is timed.
+    /// Full deliveries until the next one that is timed, and how many lie between two.
     until_sample: u32,
+    sample_after: u32,
+    /// Milliseconds to the socket of those that were timed since operators were last told.
+    latency: Histogram<u32>,
+    /// Full deliveries when operators were last told.
+    full_told: u64,
 }
 
 impl Shard {
     pub(crate) fn new(index: usize, app: Arc<App>, interest: Arc<Interest>, commands: Commands) -> Self {
         let hub = Hub::new(hub_limits(&app.config.limits, app.config.shard_count()));
-        let state =
-            State { hub, connections: HashMap::new(), report: ShardReport::default(), until_sample: 0 };
+        let state = State {
+            hub,
+            connections: HashMap::new(),
+            report: ShardReport::default(),
+            until_sample: 0,
+            sample_after: 0,
+            latency: empty_histogram(),
+            full_told: 0,
+        };
         Self {
             index,
             clock: Clock::start(),
@@ -97,17 +114,24 @@ impl Shard {
             state.connections.insert(id, conn.clone());
             id
         };
-        conn.writer.borrow_mut().push(frames::server(&self.hello().into()), Form::Control);
+        conn.writer
+            .borrow_mut()
+            .push(frames::server(&self.hello(conn.figures.name.clone()).into()), Form::Control);
         self.write(id, conn);
         id
     }
 
-    fn hello(&self) -> Hello {
-        let limits = self.limits();
+    /// A new connection's name: it begins with its shard.
+    pub(crate) fn draw_name(&self) -> String {
         let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+        format!("{}-{random}", self.index)
+    }
+
+    fn hello(&self, connection: String) -> Hello {
+        let limits = self.limits();
         Hello {
             protocol: SUBPROTOCOL.into(),
-            connection: format!("{}-{random}", self.index),
+            connection,
             heartbeat_ms: limits.heartbeat_ms,
             limits: HelloLimits {
                 frame_bytes: CLIENT_FRAME_BYTES_MAX as u64,
@@ -157,21 +181,7 @@ impl Shard {
     }
 
     fn handle_arrival(&self, arrival: Arrival) {
-        let now = self.clock.now();
-        let hub = &mut self.state.borrow_mut().hub;
-        match arrival {
-            Arrival::Record(record) => hub.handle_record(now, &record),
-            Arrival::Snapshot { channel, snapshot, read } => {
-                hub.handle_snapshot(now, &channel, snapshot, read);
-            }
-            Arrival::Unnumbered { number, frame } => hub.handle_unnumbered(now, number, &frame),
-            Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
-            Arrival::HandOver { channel, to, head } => {
-                let backlog = hub.backlog(&channel).map(Box::new);
-                self.commands.send(Command::HandedOver { to, channel, head, backlog });
-            }
-            Arrival::Backlog(backlog) => hub.handle_backlog(now, *backlog),
-        }
+        apply(&mut self.state.borrow_mut().hub, self.clock.now(), arrival, &self.commands);
     }
 
     fn handle_timeout(&self) {
@@ -189,6 +199,7 @@ impl Shard {
         };
         for (id, conn) in connections {
             conn.writer.borrow_mut().rest();
+            conn.figures.turn(now);
             if conn.ending() != Ending::None {
                 continue;
             }
@@ -222,6 +233,23 @@ impl Shard {
     fn open_connections(&self) -> usize {
         let state = self.state.borrow();
         state.connections.values().filter(|conn| conn.ending() == Ending::None).count()
+    }
+}
+
+/// What came for a hub, of a shard or of the watcher.
+pub(crate) fn apply(hub: &mut Hub, now: Time, arrival: Arrival, commands: &Commands) {
+    match arrival {
+        Arrival::Record(record) => hub.handle_record(now, &record),
+        Arrival::Snapshot { channel, snapshot, read } => {
+            hub.handle_snapshot(now, &channel, snapshot, read);
+        }
+        Arrival::Unnumbered { number, frame } => hub.handle_unnumbered(now, number, &frame),
+        Arrival::Upstream { status, since } => hub.handle_upstream(now, status, since),
+        Arrival::HandOver { channel, to, head } => {
+            let backlog = hub.backlog(&channel).map(Box::new);
+            commands.send(Command::HandedOver { to, channel, head, backlog });
+        }
+        Arrival::Backlog(backlog) => hub.handle_backlog(now, *backlog),
     }
 }
 

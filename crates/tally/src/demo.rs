@@ -49,6 +49,7 @@ async fn demo(config: Config) -> anyhow::Result<ExitCode> {
     }
     let failed = tokio::select! {
         _ = signal => None,
+        () = gateway.drain_ordered() => None,
         Some(ended) = running.join_next() => Some(ended),
     };
     running.shutdown().await;

@@ -37,8 +37,10 @@ pub(crate) fn main(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if let Some(path) = &arguments.addresses_file {
             write_addresses(path, &gateway)?;
         }
+        let ordered = gateway.drain_ordered();
         let name = tokio::select! {
             name = signal => name,
+            () = ordered => "an operator's order",
             () = gateway.failed() => anyhow::bail!("a thread of the gateway ended by itself; start it anew"),
         };
         tracing::info!(signal = name, "draining");

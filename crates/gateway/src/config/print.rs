@@ -1,7 +1,7 @@
 //! Settings as TOML for people: each with its unit, its bounds and its consequence.
 
 use super::{AllowedOrigin, Config, redis};
-use crate::limits::{BOUNDS, SHARDS_MAX};
+use crate::limits::{BOUNDS, NAME_BYTES_MAX, SHARDS_MAX};
 use std::fmt::Write as _;
 
 pub(super) fn toml(config: &Config) -> String {
@@ -14,12 +14,20 @@ pub(super) fn toml(config: &Config) -> String {
         let _ = writeln!(out, "# {text}\n{key} = {value}\n");
     };
     put(
+        &format!(
+            "What this gateway is called where all are shown, with random characters behind it. At most {NAME_BYTES_MAX} of \
+             A-Z a-z 0-9 . _ : @ ~ = + , -. \"\": its host's name."
+        ),
+        "name",
+        &format!("{:?}", config.name),
+    );
+    put(
         "Where producers and clients connect: IP address and port. Port 0 takes any free one.",
         "listen",
         &format!("{:?}", config.listen.to_string()),
     );
     put(
-        "Where operators connect: /healthz, /readyz, /metrics, and /v1/ws with Tally's own `$` channels. Keep it private.",
+        "Where operators connect: /healthz, /readyz, /metrics, /ops, and /v1/ws with Tally's own `$` channels. Keep it private.",
         "admin",
         &format!("{:?}", config.admin.to_string()),
     );

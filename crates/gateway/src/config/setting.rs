@@ -1,11 +1,11 @@
 //! One setting by name: its rule, and its place in the checked value.
 
 use super::{AllowedOrigin, Draft, PublishKey, redis};
-use crate::limits::{BOUNDS, SHARDS_MAX};
+use crate::limits::{BOUNDS, NAME_BYTES_MAX, SHARDS_MAX};
 use std::net::SocketAddr;
 
 /// Settings that are not in the table of bounds.
-const WORDS: [&str; 5] = ["listen", "admin", "shards", "allow_origin", "publish_key"];
+const WORDS: [&str; 6] = ["name", "listen", "admin", "shards", "allow_origin", "publish_key"];
 
 pub(super) fn names() -> impl Iterator<Item = String> {
     let own = WORDS.into_iter().chain(BOUNDS.iter().map(|bound| bound.key)).map(str::to_owned);
@@ -32,6 +32,7 @@ pub(super) fn apply(draft: &mut Draft, key: &str, values: &[String]) -> Result<(
         return draft.redis.set(key, &value);
     }
     match key {
+        "name" => config.name = name(&value)?,
         "listen" => config.listen = address(key, &value)?,
         "admin" => config.admin = address(key, &value)?,
         "shards" => config.shards = usize::try_from(number(key, &value, 0, SHARDS_MAX as u64)?).unwrap_or(0),
@@ -96,6 +97,20 @@ fn origin(value: &str) -> Result<AllowedOrigin, String> {
     }
     let origin = crate::http::origin::normalise(value).ok_or_else(rule)?;
     Ok(AllowedOrigin::Exact(origin))
+}
+
+/// What a channel's name may hold, so that a gateway's own channels can have its name in theirs.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._:@~=+,-".contains(c)
+}
+
+fn name(value: &str) -> Result<String, String> {
+    if value.len() > NAME_BYTES_MAX || !value.chars().all(is_of_name) {
+        return Err(format!(
+            "name = {value:?} must be at most {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ : @ ~ = + , -"
+        ));
+    }
+    Ok(value.to_owned())
 }
 
 /// The value is never shown.

@@ -2,7 +2,7 @@
 
 use super::bucket::Bucket;
 use super::wire::Wire;
-use super::{Conn, Ending};
+use super::{Conn, ConnFigures, Ending};
 use crate::decision::Guest;
 use crate::http::upgrade::Upgrade;
 use crate::limits::{CLOSE_TIME, CONTROL_BYTES_MAX, READ_BYTES, UPGRADE_TIME};
@@ -67,7 +67,7 @@ struct Session {
 
 /// Makes an upgraded connection a session and runs it to its end.
 pub(crate) async fn run(shard: Rc<Shard>, upgrade: Upgrade) {
-    let Upgrade { upgraded, guest, slot, .. } = upgrade;
+    let Upgrade { upgraded, guest, slot, caller } = upgrade;
     let Ok(Ok(upgraded)) = timeout(UPGRADE_TIME, upgraded).await else {
         return shard.metrics().closed("lost");
     };
@@ -78,7 +78,8 @@ pub(crate) async fn run(shard: Rc<Shard>, upgrade: Upgrade) {
     // Copied and let go: it would keep the buffer that the request was read into for as long as the connection lives.
     let early = read_buf.to_vec();
     drop(read_buf);
-    let conn = Rc::new(Conn::new(io.into_inner(), shard.clock(), shard.limits()));
+    let figures = ConnFigures::new(shard.draw_name(), caller, shard.clock().now());
+    let conn = Rc::new(Conn::new(io.into_inner(), shard.clock(), shard.limits(), figures));
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)

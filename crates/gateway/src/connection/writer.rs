@@ -105,6 +105,11 @@ impl Writer {
         !self.frames.is_empty() || !self.control.is_empty()
     }
 
+    /// What was pulled and is not out.
+    pub(crate) const fn unwritten_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Writes until everything is out or the socket is full. `write` takes what it can, as a socket does.
     ///
     /// # Errors

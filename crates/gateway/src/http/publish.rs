@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tally_backplane::{Content, ProducerBatch, Publish, PublishError, Refusal as Refused};
 use tally_protocol::{
-    BadLine, Batch, BatchError, ChannelName, Class, CountsOnly, Epoch, ErrorCode, Event, Intake, IntakeError,
-    Kind, OnError, ProducerId, Published, RawJson, Totals, UnixMs, Why, drop_keys, read_events,
+    BadLine, Batch, BatchError, ChannelName, Class, CountsOnly, Epoch, ErrorCode, Event, Heard, Intake,
+    IntakeError, Kind, OnError, ProducerId, Published, RawJson, Totals, UnixMs, Why, drop_keys, read_events,
 };
 use tokio::time::sleep;
 
@@ -217,7 +217,8 @@ async fn publish(
     let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
     let epoch = Epoch::new(&random).expect("16 letters and digits are an epoch");
     let started = Instant::now();
-    let result = hold(app, &Publish { channel, content, batch, epoch }).await;
+    let publish = Publish { channel, content, batch, epoch };
+    let result = hold(app, &publish).await;
     app.metrics.publish_seconds.record(started.elapsed().as_secs_f64());
     app.metrics.publish(match &result {
         Ok(_) => "published",
@@ -225,7 +226,17 @@ async fn publish(
         Err(PublishError::Unavailable(_)) => "unavailable",
         Err(PublishError::Unknown(_)) => "unknown",
     });
+    if let Ok(Published { heard: Heard::No, .. }) = &result {
+        app.statistics.unheard.note(&publish.channel, publish.content.len(), data_bytes(&publish.content));
+    }
     result.map_err(refuse_publish)
+}
+
+fn data_bytes(content: &Content) -> u64 {
+    match content {
+        Content::Events(batch) => batch.events().iter().map(|event| event.data.len() as u64).sum(),
+        Content::Counts(_) => 0,
+    }
 }
 
 /// Tries again for a while where nothing was published for sure, or where the call may be repeated.
@@ -256,7 +267,7 @@ async fn hold(app: &App, publish: &Publish) -> Result<Published, PublishError> {
     }
 }
 
-fn refuse_publish(error: PublishError) -> Refusal {
+pub(super) fn refuse_publish(error: PublishError) -> Refusal {
     let message = error.to_string();
     let refused = match error {
         PublishError::Refused(refused) => refused,

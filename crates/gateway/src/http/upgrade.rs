@@ -3,7 +3,9 @@
 use super::answer::Refusal;
 use super::{Entrance, Peer};
 use crate::accept::Slot;
+use crate::connection::Caller;
 use crate::decision::{Guest, Handshake, Refused};
+use crate::limits::USER_AGENT_MAX;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -19,6 +21,7 @@ pub(crate) struct Upgrade {
     pub(crate) upgraded: OnUpgrade,
     pub(crate) guest: Guest,
     pub(crate) slot: Arc<Slot>,
+    pub(crate) caller: Caller,
 }
 
 pub(super) async fn upgrade(
@@ -34,8 +37,9 @@ pub(super) async fn upgrade(
     let handshake =
         Handshake { peer: peer.addr, door: peer.door, uri: request.uri(), headers: request.headers() };
     let guest = entrance.app.decision.connect(&handshake).await.map_err(refuse)?;
+    let caller = Caller { addr: peer.addr, user_agent: user_agent(request.headers()) };
     let upgraded = hyper::upgrade::on(&mut request);
-    let upgrade = Upgrade { upgraded, guest, slot: peer.slot.clone() };
+    let upgrade = Upgrade { upgraded, guest, slot: peer.slot.clone(), caller };
     if entrance.upgrade.try_send(upgrade).is_err() {
         return Err(unavailable("too many connections at once; try again"));
     }
@@ -46,6 +50,12 @@ pub(super) async fn upgrade(
         (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL)),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// As it was sent, cut; bytes that are no text are left out.
+fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
+    let given = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(given.chars().take(USER_AGENT_MAX).collect())
 }
 
 fn accept_value(key: &str) -> HeaderValue {

@@ -10,6 +10,7 @@ use crate::clock::unix_ms;
 use crate::inbox::{Arrival, Inbox};
 use crate::limits::{INTEREST_BATCH_MAX, RETRY_MAX, RETRY_MIN};
 use crate::metrics::Metrics;
+use crate::statistics::link::Link;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -68,6 +69,8 @@ pub(crate) struct Reconcile {
     interest: Arc<Interest>,
     inboxes: Vec<Inbox>,
     metrics: Arc<Metrics>,
+    /// What operators see of the link.
+    link: Arc<Link>,
     applied: HashSet<ChannelName>,
     /// To be subscribed, for shards that need a snapshot then.
     subscribe: BTreeMap<ChannelName, Wants>,
@@ -94,12 +97,14 @@ impl Reconcile {
         interest: Arc<Interest>,
         inboxes: Vec<Inbox>,
         metrics: Arc<Metrics>,
+        link: Arc<Link>,
     ) -> Self {
         Self {
             backplane,
             interest,
             inboxes,
             metrics,
+            link,
             applied: HashSet::new(),
             subscribe: BTreeMap::new(),
             unsubscribe: BTreeSet::new(),
@@ -217,6 +222,7 @@ impl Reconcile {
             Some(_) => {
                 tracing::info!("the broker is there again");
                 self.metrics.upstream_reconnects.increment(1);
+                self.link.note_reconnect();
                 self.applied.clear();
                 self.unsubscribe.clear();
                 for channel in self.interest.channels() {
@@ -243,6 +249,7 @@ impl Reconcile {
     fn tell(&self, status: UpstreamStatus) {
         self.metrics.upstream_up.set(if status == UpstreamStatus::Up { 1.0 } else { 0.0 });
         let since = unix_ms();
+        self.link.note(status, since, self.down.as_deref());
         for inbox in &self.inboxes {
             // Refused only by a shard that is gone.
             let _ = inbox.put(Arrival::Upstream { status, since });

@@ -7,9 +7,10 @@ use super::{Shard, State};
 use crate::clock::unix_ms;
 use crate::connection::{Conn, Ending, Writer, Written};
 use crate::frames;
+use crate::interest::Interest;
 use crate::interest::reads::Wants;
-use crate::interest::reconcile::Command;
-use crate::limits::{DELIVERY_SAMPLE, WRITES_PER_TURN};
+use crate::interest::reconcile::{Command, Commands};
+use crate::limits::WRITES_PER_TURN;
 use crate::metrics::Metrics;
 use tally_fanout::{ConnId, Output, Request, Time};
 use tally_protocol::ErrorCode;
@@ -53,7 +54,7 @@ impl Shard {
             writes += 1;
         }
         while let Some(request) = state.hub.poll_request() {
-            self.pass_on(request);
+            pass_on(self.index, request, &self.interest, &self.commands);
         }
         let timeout = state.hub.poll_timeout();
         let is_too_late = match (timeout, self.armed.get()) {
@@ -110,7 +111,7 @@ impl Shard {
             match state.until_sample.checked_sub(1) {
                 Some(rest) => state.until_sample = rest,
                 None => {
-                    state.until_sample = DELIVERY_SAMPLE;
+                    state.until_sample = state.sample_after;
                     writer.sample(sent_at);
                 }
             }
@@ -130,8 +131,9 @@ impl Shard {
                 state.report.count_bytes(bytes);
                 state.report.count_frames(forms);
                 if let Some(sent_at) = sample {
-                    time_delivery(&self.app.metrics, sent_at.get());
+                    time_delivery(&self.app.metrics, state, sent_at.get());
                 }
+                conn.figures.count_bytes(bytes);
                 // Where nothing is left the hub lists the connection by itself when something is due again.
                 if more == More::Perhaps {
                     state.hub.handle_drained(now, id);
@@ -141,6 +143,7 @@ impl Shard {
             Ok(Written::Partly { bytes }) => {
                 state.report.count_bytes(bytes);
                 state.report.count_partial_write();
+                conn.figures.count_bytes(bytes);
                 state.hub.handle_blocked(now, id);
                 if bytes > 0 {
                     conn.note_sent(now);
@@ -154,26 +157,29 @@ impl Shard {
             }
         }
     }
+}
 
-    fn pass_on(&self, request: Request) {
-        match request {
-            Request::Watch(channel) => {
-                self.interest.add(self.index, &channel);
-                self.commands.send(Command::Watch(self.index, channel));
+/// What a hub needs from outside; `index` is its place among the inboxes.
+pub(crate) fn pass_on(index: usize, request: Request, interest: &Interest, commands: &Commands) {
+    match request {
+        Request::Watch(channel) => {
+            interest.add(index, &channel);
+            commands.send(Command::Watch(index, channel));
+        }
+        Request::Unwatch(channel) => {
+            if interest.remove(index, &channel) {
+                commands.send(Command::Unwatch(channel));
             }
-            Request::Unwatch(channel) => {
-                if self.interest.remove(self.index, &channel) {
-                    self.commands.send(Command::Unwatch(channel));
-                }
-            }
-            Request::Reread(channel, read) => {
-                self.commands.send(Command::Reread(channel, Wants::one(self.index, read)));
-            }
+        }
+        Request::Reread(channel, read) => {
+            commands.send(Command::Reread(channel, Wants::one(index, read)));
         }
     }
 }
 
 /// Clocks of producers may be ahead of ours: then it took no time.
-fn time_delivery(metrics: &Metrics, sent_ms: u64) {
-    metrics.delivery_seconds.record(unix_ms().get().saturating_sub(sent_ms) as f64 / 1e3);
+fn time_delivery(metrics: &Metrics, state: &mut State, sent_ms: u64) {
+    let ms = unix_ms().get().saturating_sub(sent_ms);
+    metrics.delivery_seconds.record(ms as f64 / 1e3);
+    state.latency.saturating_record(ms);
 }

@@ -1,6 +1,6 @@
 //! The thread of a shard: its runtime, its main loop, and the HTTP connections that it serves.
 
-use super::Shard;
+use super::{Question, Shard};
 use crate::accept::Open;
 use crate::connection;
 use crate::decision::Door;
@@ -47,6 +47,8 @@ pub(crate) struct Handed {
 pub(crate) struct Inputs {
     pub(crate) inbox: InboxReader,
     pub(crate) sockets: mpsc::Receiver<Handed>,
+    /// From the tasks that say how the gateway is.
+    pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) open: Arc<Open>,
 }
@@ -108,6 +110,7 @@ async fn run(shard: Rc<Shard>, mut inputs: Inputs) {
                 spawn_local(serve(handed, routers.clone(), inputs.phase.clone(), shard.clone()));
             }
             Some(upgrade) = upgrades.recv() => spawn_session(&shard, upgrade),
+            Some(question) = inputs.questions.recv() => shard.answer(question, inputs.inbox.bytes()),
             () = shard.again.notified() => {}
             () = sleep_until(wake.into()) => shard.handle_timeout(),
             _ = scan.tick() => shard.scan(inputs.inbox.bytes()),

@@ -35,6 +35,10 @@ fn take(count: &AtomicU32) -> bool {
 impl Backplane for Faulty {
     fn publish(&self, publish: Publish) -> BoxFuture<'_, Result<Published, PublishError>> {
         Box::pin(async move {
+            // What the gateway says about itself is nobody's publish.
+            if publish.channel.is_own() {
+                return self.node.publish(publish).await;
+            }
             if take(&self.unavailable) {
                 return Err(PublishError::Unavailable("planted".into()));
             }

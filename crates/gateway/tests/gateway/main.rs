@@ -8,5 +8,6 @@ mod bad_requests;
 mod broker;
 mod delivery;
 mod end;
+mod ops;
 mod silence;
 mod support;

@@ -29,6 +29,15 @@ impl Gateway {
     }
 
     pub(crate) fn start_on(listen: &str, more: &[&str]) -> Self {
+        Self::start_with(listen, more, Stdio::null())
+    }
+
+    /// Writes what it logs into this file.
+    pub(crate) fn start_logged(log: &Path, more: &[&str]) -> Self {
+        Self::start_with("127.0.0.1:0", more, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn start_with(listen: &str, more: &[&str], log: Stdio) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let addresses = dir.path().join("addresses.json");
         let child = Command::new(env!("CARGO_BIN_EXE_tally"))
@@ -36,7 +45,7 @@ impl Gateway {
             .arg(&addresses)
             .args(more)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut gateway = Self { child, listen: ([0, 0, 0, 0], 0).into(), admin: ([0, 0, 0, 0], 0).into() };
@@ -81,6 +90,11 @@ impl Gateway {
 
     pub(crate) fn metrics(&self) -> String {
         get(self.admin, "/metrics").1
+    }
+
+    /// Whether the process has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Ends the process at once, as a crash would.

@@ -60,7 +60,9 @@ fn start(shards: usize) -> Bench {
     let (inboxes, readers) = (0..shards).map(|_| inbox(1 << 20)).unzip();
     let (commands, reader) = Commands::new();
     let metrics = Arc::new(Metrics::new());
-    tokio::spawn(Reconcile::new(broker.clone(), interest.clone(), inboxes, metrics).run(reader));
+    tokio::spawn(
+        Reconcile::new(broker.clone(), interest.clone(), inboxes, metrics, Arc::default()).run(reader),
+    );
     Bench { broker, interest, commands, readers }
 }
 
