@@ -181,8 +181,8 @@ mod tests {
         let told = |path: &Path| format!("{:#}", read(path).unwrap_err());
         assert!(told(&dir.path().join("none.json")).contains("cannot read"));
         assert!(told(&write("a.json", "[]")).contains("is no report"));
-        assert!(told(&write("b.json", "{\"format\":2}")).contains("has the format 2, this build reads 1"));
-        assert!(told(&write("c.json", "{\"format\":1}")).contains("is damaged"));
+        assert!(told(&write("b.json", "{\"format\":1}")).contains("has the format 1, this build reads 2"));
+        assert!(told(&write("c.json", "{\"format\":2}")).contains("is damaged"));
         let good = write("d.json", &serde_json::to_string(&sample()).unwrap());
         assert!(read(&good).is_ok());
 

@@ -2,15 +2,19 @@
 //!
 //! Each receiving thread has one gauge and holds its lock for a round of its loop, so that counting costs no atomic
 //! operation per frame; the sampler waits for a round at most. Bounded: a histogram of fixed size, a few violations
-//! in words, and 18 kinds of rung changes.
+//! in words, 18 kinds of rung changes, and as many
+//! shards as [`SHARDS_MAX`].
 
 use crate::result::{Delivered, Percentiles};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Latencies above are told as this one; a minute is no latency any more.
 const LATENCY_US_MAX: u64 = 60_000_000;
+/// Shards of one gateway that are told apart. More: their connections are not counted by shard.
+pub(crate) const SHARDS_MAX: usize = 1_024;
 /// Violations kept in words. More are only counted.
 const VIOLATIONS_KEPT: usize = 20;
 
@@ -23,6 +27,8 @@ pub(crate) struct Gauge {
     /// Subscriptions by the rung last told: full, counts, summary.
     pub(crate) rungs: [u64; 3],
     pub(crate) connections: u64,
+    /// Connections that said hello, by gateway and by the shard that it put them on.
+    pub(crate) shards: BTreeMap<(SocketAddr, usize), u64>,
     /// Subscriptions that are attached.
     pub(crate) attached: u64,
     /// Subscriptions that are not at the end yet, once the end is known.
@@ -45,6 +51,7 @@ impl Gauge {
             others: histogram(),
             rungs: [0; 3],
             connections: 0,
+            shards: BTreeMap::new(),
             attached: 0,
             behind: u64::MAX,
             frames_checked: 0,

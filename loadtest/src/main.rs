@@ -1,6 +1,7 @@
 //! Tally's load test: black box, over the public wire only.
 
 mod account;
+mod against;
 mod audience;
 mod books;
 mod clock;

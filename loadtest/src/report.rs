@@ -4,11 +4,13 @@ pub(crate) mod measure;
 pub(crate) mod number;
 mod page;
 mod plot;
+mod promise;
 mod statement;
 mod table;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use self::promise::promises;
 pub(crate) use self::table::{Look, spread_text};
 
 use crate::result::Report;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The format of the JSON file; another number is another format.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
-/// One invocation: the same scenario against each subject in turn, so many rounds.
+/// One invocation: the same scenario against each subject in turn, and those that it is held against, so many rounds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) format: u32,
@@ -22,6 +22,16 @@ pub(crate) struct Report {
     pub(crate) command: String,
     pub(crate) started_unix_ms: u64,
     pub(crate) machine: Machine,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) references: Vec<Reference>,
+}
+
+/// Another scenario, run in turn in the same rounds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Reference {
+    pub(crate) scenario: String,
+    pub(crate) about: String,
+    pub(crate) scenario_toml: String,
     pub(crate) runs: Vec<Run>,
 }
 
@@ -67,7 +77,9 @@ pub(crate) struct Run {
     pub(crate) ledger: Option<Balance>,
     /// Figures of the scenario's own: what, value, unit.
     pub(crate) figures: Vec<Figure>,
-    /// What was promised, and whether it held. A run with one that did not fails the command.
+    /// Figures held against other scenarios of the same round.
+    pub(crate) compared: Vec<Compared>,
+    /// What was promised, and whether it held in this run.
     pub(crate) checks: Vec<Check>,
 }
 
@@ -105,7 +117,8 @@ pub(crate) struct Percentiles {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct ProcessUse {
-    /// `gateway-0`, `redis`, `receivers`, `publishers`, …
+    /// `gateway-0`, `redis`, …; of the load test's own process `receivers`, `publishers` and `load test` are the CPU of
+    /// its threads, and the memory, which they share, is with the last.
     pub(crate) name: String,
     pub(crate) role: Role,
     /// In the measured window.
@@ -174,23 +187,73 @@ pub(crate) struct Figure {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Compared {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) value: f64,
+    /// What was taken out before, of which scenario, and how much.
+    pub(crate) besides: Option<(String, Figure)>,
+    /// The other scenario, and its figure.
+    pub(crate) reference: Option<(String, f64)>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) name: String,
     pub(crate) measured: String,
     pub(crate) wanted: String,
     pub(crate) holds: bool,
+    /// Where it is a limit of a figure, which the median over the rounds has to keep; everything else has to hold in
+    /// each round.
+    pub(crate) limit: Option<Limit>,
+}
+
+/// A measured value and its bound.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    pub(crate) measured: f64,
+    pub(crate) bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    pub(crate) fn is_kept_by(self, value: f64) -> bool {
+        match self {
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
 }
 
 impl Run {
     /// CPU of what is measured (user + system) per event delivered in full.
     pub(crate) fn cpu_us_per_delivery(&self) -> f64 {
+        if !self.has_subject() {
+            return f64::NAN;
+        }
         self.subject_cpu_us() as f64 / self.delivered.events as f64
+    }
+
+    /// Whether the processes of what is measured could be looked at.
+    pub(crate) fn has_subject(&self) -> bool {
+        self.processes.iter().any(|process| process.role == Role::Subject)
     }
 
     /// CPU of what is measured, user + system, of all its processes.
     pub(crate) fn subject_cpu_us(&self) -> u64 {
         let subjects = self.processes.iter().filter(|process| process.role == Role::Subject);
         subjects.map(|process| process.user_us + process.sys_us).sum()
+    }
+
+    /// Of all clients, where all are healthy.
+    pub(crate) fn healthy_latency(&self) -> Percentiles {
+        self.healthy_latency.unwrap_or(self.latency)
     }
 
     pub(crate) fn deliveries_per_s(&self) -> f64 {

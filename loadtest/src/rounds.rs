@@ -1,11 +1,12 @@
 //! `tally-loadtest run`: the subjects of a scenario in turn within each round, so that a machine that changes its
 //! mind meets all of them alike.
 
+use crate::against;
 use crate::expect;
 use crate::machine;
 use crate::progress::Progress;
 use crate::report::{self, Written};
-use crate::result::{FORMAT, Report, Run, Subject};
+use crate::result::{FORMAT, Reference, Report, Run, Subject};
 use crate::run;
 use crate::scenario::Scenario;
 use crate::signal;
@@ -24,8 +25,8 @@ pub(crate) struct Args {
     /// How often each subject is run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// What is measured, in turn: gateway, floor-each, floor-joined
-    #[arg(long, value_delimiter = ',', default_value = "gateway")]
+    /// What is measured, in turn: gateway, floor-each, floor-joined [default: what the scenario says]
+    #[arg(long, value_delimiter = ',')]
     subjects: Vec<SubjectName>,
     /// Subjects on the first cores (as many as the scenario says), everything else on the others
     #[arg(long)]
@@ -33,7 +34,8 @@ pub(crate) struct Args {
     /// Seconds of the measured window, in place of the scenario's
     #[arg(long)]
     seconds: Option<f64>,
-    /// Another value of the scenario, such as `publish.data_bytes=512`. May be repeated
+    /// Another value of the scenario, such as `publish.data_bytes=512`; scenarios that it is held against keep theirs.
+    /// May be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Where the HTML report and the JSON file go
@@ -76,17 +78,32 @@ pub(crate) fn main(args: &Args) -> anyhow::Result<ExitCode> {
     signal::listen()?;
     // Thousands of sockets here, and as many in each gateway, which inherits it.
     rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
-    let mut changes = args.set.clone();
-    changes.extend(args.seconds.map(|seconds| format!("seconds={seconds:?}")));
-    let load = |name: &String| Scenario::load(name, &changes);
-    let scenarios: Vec<Scenario> = args.scenarios.iter().map(load).collect::<anyhow::Result<_>>()?;
+    let seconds: Vec<String> =
+        args.seconds.map(|seconds| format!("seconds={seconds:?}")).into_iter().collect();
+    let changes = [&args.set[..], &seconds].concat();
+    let load = |name: &String| {
+        let scenario = Scenario::load(name, &changes)?;
+        let references = scenario.references(&seconds)?;
+        anyhow::Ok((scenario, references))
+    };
+    let scenarios: Vec<_> = args.scenarios.iter().map(load).collect::<anyhow::Result<_>>()?;
     let progress = Progress::new();
     let mut held = true;
-    for scenario in &scenarios {
-        let report = run_rounds(args, scenario, &progress)?;
+    let mut verdicts = Vec::new();
+    for (scenario, references) in &scenarios {
+        let report = run_rounds(args, scenario, references, &progress)?;
         report::print_table(&report);
         say_where(&report::write(&report, &args.out)?);
-        held &= report.runs.iter().all(|run| run.checks.iter().all(|check| check.holds));
+        let failed: Vec<String> = report::promises(&report)
+            .iter()
+            .filter(|promise| !promise.holds())
+            .map(|promise| format!("{}: {}", promise.of, promise.name))
+            .collect();
+        held &= failed.is_empty();
+        verdicts.push((scenario.name.clone(), failed));
+    }
+    if verdicts.len() > 1 {
+        say_verdicts(&verdicts);
     }
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -96,8 +113,23 @@ fn say_where(written: &Written) {
     println!("{}\n{}", written.html.display(), written.json.display());
 }
 
-fn run_rounds(args: &Args, scenario: &Scenario, progress: &Progress) -> anyhow::Result<Report> {
-    let means = means(args, scenario)?;
+#[expect(clippy::print_stdout, reason = "it is the result of several scenarios")]
+fn say_verdicts(verdicts: &[(String, Vec<String>)]) {
+    println!("\nAll scenarios of this run");
+    for (scenario, failed) in verdicts {
+        let verdict =
+            if failed.is_empty() { "holds".to_owned() } else { format!("FAILS: {}", failed.join("; ")) };
+        println!("  {scenario:20} {verdict}");
+    }
+}
+
+fn run_rounds(
+    args: &Args,
+    scenario: &Scenario,
+    references: &[Scenario],
+    progress: &Progress,
+) -> anyhow::Result<Report> {
+    let means = means_of(args, scenario)?;
     let mut report = Report {
         format: FORMAT,
         scenario: scenario.name.clone(),
@@ -105,27 +137,53 @@ fn run_rounds(args: &Args, scenario: &Scenario, progress: &Progress) -> anyhow::
         scenario_toml: scenario.text.clone(),
         command: std::env::args().skip(1).fold("tally-loadtest".to_owned(), |line, word| line + " " + &word),
         started_unix_ms: unix_ms(),
-        machine: machine::machine(&means.tally, &means.redis_server),
+        machine: machine::machine(&means),
         runs: Vec::new(),
+        references: references.iter().map(reference).collect(),
+    };
+    let subjects = match &args.subjects[..] {
+        [] => scenario.subjects.clone(),
+        named => named.iter().copied().map(Subject::from).collect(),
     };
     for round in 1..=args.rounds {
         let mut runs: Vec<Run> = Vec::new();
-        for subject in &args.subjects {
-            let run = run::run(scenario, (*subject).into(), round, &means, progress);
-            let name = run::subject_name((*subject).into());
+        for subject in &subjects {
+            let run = run::run(scenario, *subject, round, &means, progress);
+            let name = run::subject_name(*subject);
             runs.push(run.with_context(|| format!("scenario {}, {name}, round {round}", scenario.name))?);
+        }
+        for (reference, kept) in references.iter().zip(&mut report.references) {
+            let means = means_of(args, reference)?;
+            let run = run::run(reference, Subject::Gateway, round, &means, progress);
+            kept.runs.push(run.with_context(|| format!("scenario {}, round {round}", reference.name))?);
         }
         let floor = runs.iter().find(|run| run.subject == Subject::FloorEach).cloned();
         if let Some(floor) = floor {
             let gateways = runs.iter_mut().filter(|run| run.subject == Subject::Gateway);
             gateways.for_each(|run| expect::floor_checks(scenario, run, &floor));
         }
+        let other = |name: &str| {
+            let reference = report.references.iter().find(|reference| reference.scenario == name)?;
+            reference.runs.last()
+        };
+        for run in runs.iter_mut().filter(|run| run.subject == Subject::Gateway) {
+            against::compare(run, &scenario.expect.against, other);
+        }
         report.runs.extend(runs);
     }
     Ok(report)
 }
 
-fn means(args: &Args, scenario: &Scenario) -> anyhow::Result<Means> {
+fn reference(scenario: &Scenario) -> Reference {
+    Reference {
+        scenario: scenario.name.clone(),
+        about: scenario.about.clone(),
+        scenario_toml: scenario.text.clone(),
+        runs: Vec::new(),
+    }
+}
+
+fn means_of(args: &Args, scenario: &Scenario) -> anyhow::Result<Means> {
     let ourselves = std::env::current_exe().context("cannot tell where our own executable is")?;
     let pin = args.pin.then(|| pin(scenario.cores)).transpose()?;
     if let Some(pin) = &pin {
@@ -143,22 +201,13 @@ fn means(args: &Args, scenario: &Scenario) -> anyhow::Result<Means> {
 
 /// The first cores for the subjects, the others for everything else; where none is left, they share all.
 fn pin(cores: usize) -> anyhow::Result<Pin> {
-    let all = online_cores()?;
+    let all = machine::cores()?;
     anyhow::ensure!(
         cores <= all,
         "the scenario wants {cores} cores for its subjects, and this machine has {all}; leave --pin out"
     );
     let others = if cores == all { format!("0-{}", all - 1) } else { format!("{cores}-{}", all - 1) };
     Ok(Pin { subject: format!("0-{}", cores - 1), others })
-}
-
-/// Counted in /proc, because after [`pin_ourselves`] the standard library counts only our own.
-fn online_cores() -> anyhow::Result<usize> {
-    let stat = std::fs::read_to_string("/proc/stat").context("cannot count the cores")?;
-    let is_core = |line: &&str| {
-        line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    Ok(stat.lines().filter(is_core).count())
 }
 
 /// Publishers and receivers are threads of this process: all threads to come inherit it.

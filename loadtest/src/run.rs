@@ -21,6 +21,10 @@ use std::time::{Duration, Instant};
 use tally_protocol::{ChannelName, Position, TickMs};
 use window::Window;
 
+/// Names of figures that others look for.
+pub(crate) const CPU_BEFORE_BURST: &str = "CPU before the burst";
+pub(crate) const REDIS_BYTES_PER_EVENT: &str = "bytes into Redis per event";
+
 /// How often a wait looks around.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long everybody may take to attach, and to get to the end.
@@ -196,17 +200,14 @@ impl Performance<'_> {
             series: window.series,
             ledger: Some(balance),
             figures: Vec::new(),
+            compared: Vec::new(),
             checks: Vec::new(),
         };
-        run.figures = figures::figures(
-            scenario,
-            &run,
-            nobody_yet,
-            (window.redis_in_bytes, window.unread_bytes_max),
-            &stats,
-        );
+        run.figures = figures::figures(scenario, &run, nobody_yet, &window.seen, &stats);
         run.checks = expect::checks(scenario, &run, &stats, &lost, lost_n);
-        if subject != Subject::Gateway {
+        if subject == Subject::Gateway {
+            run.checks.extend(expect::shard_check(scenario, &window.seen.shards));
+        } else {
             run.ledger = None;
         }
         Ok(run)

@@ -1,7 +1,11 @@
 //! Scenario files: raw text, then a checked value; each error names the file, the key, the value and the rule.
 
+mod against;
 mod check;
 
+pub(crate) use against::{Against, Of};
+
+use crate::result::Subject;
 use anyhow::Context;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,6 +30,9 @@ pub(crate) struct Scenario {
     /// Gateways; clients are spread over them in turn. 0: nobody listens, only the publish path is measured.
     #[serde(default = "one")]
     pub(crate) gateways: usize,
+    /// What is measured where the command line does not say it.
+    #[serde(default = "default_subjects")]
+    pub(crate) subjects: Vec<Subject>,
     /// Cores of each subject when pinned.
     #[serde(default = "one")]
     pub(crate) cores: usize,
@@ -193,6 +200,10 @@ pub(crate) struct Expect {
     pub(crate) cpu_percent_max: Option<f64>,
     /// Resident memory of the gateways at the end, less what they had before anybody connected, per connection.
     pub(crate) rss_per_connection_max: Option<f64>,
+    /// The most that the kernel holds for one client at any look; only where clients stall.
+    pub(crate) kernel_per_client_max: Option<f64>,
+    /// Each gateway spreads its connections over so many shards, with one more or less at most.
+    pub(crate) shards: Option<usize>,
     /// CPU of Redis per published event.
     pub(crate) redis_us_per_event_max: Option<f64>,
     pub(crate) published_per_s_min: Option<f64>,
@@ -200,10 +211,17 @@ pub(crate) struct Expect {
     pub(crate) cpu_of_floor_each_max: Option<f64>,
     pub(crate) p50_over_floor_each_ms_max: Option<f64>,
     pub(crate) p99_over_floor_each_ms_max: Option<f64>,
+    /// Against other scenarios, each of which is run in turn with this one.
+    #[serde(default)]
+    pub(crate) against: Vec<Against>,
 }
 
 fn default_warm_up_s() -> f64 {
     2.0
+}
+
+fn default_subjects() -> Vec<Subject> {
+    vec![Subject::Gateway]
 }
 
 fn one() -> usize {

@@ -1,13 +1,14 @@
 //! What a run needs around it: a Redis server, gateways or a floor; started, waited for, and ended by id.
 
 mod child;
+mod listener;
 
 use crate::http;
 use crate::result::{Role, Subject};
 use crate::scenario::{Backplane, Scenario};
 use anyhow::Context;
 use child::Child;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -28,6 +29,16 @@ pub(crate) struct Means {
     pub(crate) redis_url: Option<String>,
     pub(crate) gateways: Vec<SocketAddr>,
     pub(crate) prefix: String,
+}
+
+impl Means {
+    /// Where the running Redis is, in place of one of our own.
+    pub(crate) fn redis(&self) -> Option<SocketAddr> {
+        let (_, rest) = self.redis_url.as_ref()?.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let host = authority.rsplit('@').next()?;
+        host.to_socket_addrs().or_else(|_| (host, 6_379).to_socket_addrs()).ok()?.next()
+    }
 }
 
 /// Lists of cores as `taskset -c` takes them.
@@ -64,7 +75,7 @@ impl Stage {
         let mut stage = Self {
             doors: means.gateways.clone(),
             publish_url: means.redis_url.clone().unwrap_or_default(),
-            redis: None,
+            redis: means.redis(),
             actors: Vec::new(),
             children: Vec::new(),
             _folder: folder,
@@ -76,7 +87,12 @@ impl Stage {
             scenario.name
         );
         if !embedded && means.redis_url.is_none() {
-            stage.start_redis(means)?;
+            stage.start_redis(scenario, means)?;
+        }
+        for (number, door) in means.gateways.iter().enumerate() {
+            let name = format!("gateway-{number}");
+            let running = listener::pid_of(*door);
+            stage.actors.extend(running.map(|pid| Actor { name, role: Role::Subject, pid }));
         }
         if means.gateways.is_empty() {
             for number in 0..scenario.gateways {
@@ -98,10 +114,14 @@ impl Stage {
         self.children.iter_mut().find_map(Child::fallen)
     }
 
-    fn start_redis(&mut self, means: &Means) -> anyhow::Result<()> {
+    /// Where no gateway is measured, Redis has the cores that it would have, so that publishers have theirs alone.
+    fn start_redis(&mut self, scenario: &Scenario, means: &Means) -> anyhow::Result<()> {
         let address = free_address()?;
         let port = address.port().to_string();
-        let mut command = pinned(&means.redis_server, means.pin.as_ref().map(|pin| &*pin.others));
+        let mut command = pinned(
+            &means.redis_server,
+            means.pin.as_ref().map(|pin| if scenario.gateways == 0 { &*pin.subject } else { &*pin.others }),
+        );
         command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(["--daemonize", "no", "--dir"]).arg(self._folder.path());
         let child = Child::spawn("redis", &command, &self._folder.path().join("redis.log"))?;
@@ -141,7 +161,11 @@ impl Stage {
     }
 
     fn start_floor(&mut self, number: usize, write: &str, means: &Means) -> anyhow::Result<()> {
-        let redis = self.redis.context("a floor needs a Redis server of our own; leave --redis out")?;
+        anyhow::ensure!(
+            means.redis_url.is_none(),
+            "a floor needs a Redis server of our own; leave --redis out, or name `--subjects gateway`"
+        );
+        let redis = self.redis.context("a floor needs a Redis server")?;
         let door = free_address()?;
         let ourselves = std::env::current_exe().context("cannot tell where our own executable is")?;
         let mut command = pinned(&ourselves, means.pin.as_ref().map(|pin| &*pin.subject));

@@ -8,6 +8,8 @@ use std::path::Path;
 /// Microseconds of one tick of /proc/PID/stat: Linux has shown 100 of them a second for ever.
 const TICK_US: u64 = 10_000;
 const PAGE_BYTES: u64 = 4_096;
+/// Threads of our own whose CPU is told apart, by what their names begin with.
+const PARTS: [(&str, &str); 2] = [("receivers", "receive-"), ("publishers", "publish-")];
 
 /// What a process, or some threads, have used so far.
 #[derive(Debug, Clone, Default)]
@@ -25,16 +27,21 @@ pub(crate) struct Usage {
 /// All that is measured at one moment, by name.
 pub(crate) type Census = BTreeMap<String, (Role, Usage)>;
 
-/// Looks at every actor, and at our own receiving and publishing threads.
+/// Looks at every actor, and at our own process: its receiving threads, its publishing threads, and the rest with the
+/// memory, which threads share.
 pub(crate) fn census(actors: &[Actor]) -> Census {
     let mut census = Census::new();
     for actor in actors {
         let folder = format!("/proc/{}", actor.pid);
-        census.insert(actor.name.clone(), (actor.role, usage(Path::new(&folder), "")));
+        census.insert(actor.name.clone(), (actor.role, usage(Path::new(&folder), |_| true)));
     }
-    for (name, threads) in [("receivers", "receive-"), ("publishers", "publish-")] {
-        census.insert(name.to_owned(), (Role::Load, usage(Path::new("/proc/self"), threads)));
+    let ourselves = Path::new("/proc/self");
+    for (name, threads) in PARTS {
+        let mine = usage(ourselves, |thread| thread.starts_with(threads));
+        census.insert(name.to_owned(), (Role::Load, Usage { rss_bytes: 0, ..mine }));
     }
+    let rest = usage(ourselves, |thread| PARTS.iter().all(|(_, threads)| !thread.starts_with(threads)));
+    census.insert("load test".to_owned(), (Role::Load, rest));
     census
 }
 
@@ -80,15 +87,15 @@ pub(crate) fn between(earlier: &Census, later: &Census, peaks: &BTreeMap<String,
     used.collect()
 }
 
-/// The threads of a process whose names begin with `prefix`. What cannot be read counts as nothing: the process has
+/// The threads of a process that `is_wanted` by name. What cannot be read counts as nothing: the process has
 /// ended, which is told elsewhere.
-fn usage(process: &Path, prefix: &str) -> Usage {
+fn usage(process: &Path, is_wanted: impl Fn(&str) -> bool) -> Usage {
     let mut usage = Usage { rss_bytes: rss_bytes(process).unwrap_or(0), ..Usage::default() };
     let Ok(threads) = std::fs::read_dir(process.join("task")) else { return usage };
     for thread in threads.flatten() {
         let folder = thread.path();
         let Some((name, user, sys)) = stat(&folder) else { continue };
-        if !name.starts_with(prefix) {
+        if !is_wanted(&name) {
             continue;
         }
         let us = scheduled_us(&folder).unwrap_or((user + sys) * TICK_US);
@@ -168,7 +175,9 @@ mod tests {
         let (role, usage) = &census["receivers"];
         assert_eq!(*role, Role::Load);
         assert!(usage.threads_us["receive-7"] >= 1_000, "{usage:?}");
-        assert!(usage.rss_bytes > 0);
+        assert_eq!(usage.rss_bytes, 0, "memory is told once");
+        assert!(census["load test"].1.rss_bytes > 0);
+        assert!(!census["load test"].1.threads_us.contains_key("receive-7"));
         drop(end);
         busy.join().unwrap();
     }

@@ -29,6 +29,8 @@ pub(super) struct Client {
     /// It was attached once.
     seated: bool,
     ceiling: Rung,
+    /// Where the gateway put this connection, once it has said so.
+    shard: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -84,6 +86,7 @@ impl Client {
             upgraded: false,
             seated: false,
             ceiling: Rung::Full,
+            shard: None,
         }
     }
 
@@ -124,6 +127,9 @@ impl Client {
 
     /// The connection is over; the accounts stay for a resume.
     pub(super) fn handle_disconnected(&mut self, gauge: &mut Gauge) {
+        if let Some(shard) = self.shard.take() {
+            *gauge.shards.entry((self.seat.to, shard)).or_default() -= 1;
+        }
         for subscription in &mut self.subscriptions {
             if std::mem::take(&mut subscription.attached) {
                 gauge.attached -= 1;

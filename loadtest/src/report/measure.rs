@@ -1,6 +1,8 @@
 //! The key figures of a run, each made in one place for the table, the page and `compare`.
 
-use crate::result::{Percentiles, Report, Role, Run, Subject};
+use super::number::{NOTHING, plain};
+use crate::result::{Compared, Figure, Percentiles, Report, Role, Run, Subject};
+use std::fmt::Write as _;
 
 /// A figure that every run has.
 #[derive(Debug)]
@@ -36,7 +38,11 @@ pub(crate) const HEALTHY_P99: Measure = Measure {
 pub(crate) const CPU: Measure = Measure {
     name: "CPU",
     unit: "% of a core",
-    of: |run| Some(percent(run.subject_cpu_us(), run.seconds)).filter(|value| value.is_finite()),
+    of: |run| {
+        run.has_subject()
+            .then(|| percent(run.subject_cpu_us(), run.seconds))
+            .filter(|value| value.is_finite())
+    },
 };
 pub(crate) const RSS: Measure = Measure {
     name: "memory, peak",
@@ -145,12 +151,89 @@ pub(crate) fn own_figures<'a>(reports: impl IntoIterator<Item = &'a Report>) -> 
     all
 }
 
+/// A figure held against another scenario, over the rounds.
+pub(crate) struct Held<'a> {
+    name: &'a str,
+    pub(crate) unit: &'a str,
+    against: Option<&'a str>,
+    /// The scenario that was taken out, what of it, how much, and in what.
+    besides: Option<(&'a str, &'a Figure, Option<Spread>)>,
+    pub(crate) value: Option<Spread>,
+    pub(crate) reference: Option<Spread>,
+    pub(crate) ratio: Option<Spread>,
+    pub(crate) difference: Option<Spread>,
+}
+
+impl Held<'_> {
+    /// What is held against what, in a few lines.
+    pub(crate) fn title(&self) -> String {
+        let mut title = self.name.to_owned();
+        if let Some((scenario, taken, value)) = &self.besides {
+            let value = value.map_or(NOTHING.into(), |of| plain(of.median));
+            let _ = write!(title, "\nbesides {scenario}: {value} {} of {}", taken.unit, taken.name);
+        }
+        if let Some(against) = self.against {
+            let _ = write!(title, "\nagainst {against}");
+        }
+        title
+    }
+}
+
+/// What the gateway's runs were held against, in the order of the scenario.
+pub(crate) fn compared(report: &Report) -> Vec<Held<'_>> {
+    let Some(first) = runs_of(report, Subject::Gateway).next() else { return Vec::new() };
+    let same = |one: &Compared, other: &Compared| {
+        let names = |of: &Compared| {
+            let reference = of.reference.as_ref().map(|(name, _)| name.clone());
+            (of.name.clone(), reference, of.besides.as_ref().map(|(name, _)| name.clone()))
+        };
+        names(one) == names(other)
+    };
+    let held = |of: &'_ Compared| {
+        let rounds =
+            || runs_of(report, Subject::Gateway).flat_map(|run| &run.compared).filter(|it| same(it, of));
+        let pairs = || rounds().filter_map(|it| Some((it.value, it.reference.as_ref()?.1)));
+        let taken = || rounds().filter_map(|it| Some(it.besides.as_ref()?.1.value));
+        (
+            Spread::of(taken()),
+            Spread::of(rounds().map(|it| it.value)),
+            Spread::of(pairs().map(|(_, reference)| reference)),
+            Spread::of(pairs().map(|(value, reference)| value / reference)),
+            Spread::of(pairs().map(|(value, reference)| value - reference)),
+        )
+    };
+    let each = first.compared.iter().map(|of| {
+        let (taken, value, reference, ratio, difference) = held(of);
+        Held {
+            name: &of.name,
+            unit: &of.unit,
+            against: of.reference.as_ref().map(|(name, _)| &**name),
+            besides: of.besides.as_ref().map(|(name, figure)| (&**name, figure, taken)),
+            value,
+            reference,
+            ratio,
+            difference,
+        }
+    });
+    each.collect()
+}
+
+/// Every run of a report, those of its references too.
+pub(crate) fn all_runs(report: &Report) -> impl Iterator<Item = &Run> {
+    report.runs.iter().chain(report.references.iter().flat_map(|reference| &reference.runs))
+}
+
 pub(crate) fn percent(cpu_us: u64, seconds: f64) -> f64 {
     cpu_us as f64 / (seconds * 10_000.0)
 }
 
 pub(crate) fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1024 * 1024)
+}
+
+/// The same, and nothing where the memory is told with another process: it is not a number then.
+pub(crate) fn memory(bytes: u64) -> f64 {
+    if bytes == 0 { f64::NAN } else { mib(bytes) }
 }
 
 fn latency_ms(latency: &Percentiles, of: fn(&Percentiles) -> f64) -> Option<f64> {

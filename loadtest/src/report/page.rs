@@ -3,12 +3,13 @@
 mod plots;
 
 use super::measure::{
-    CPU_PER_DELIVERY, DELIVERIES, MEASURES, P50, P99, Spread, mib, name, own_figures, percent, ratio,
-    runs_of, spread, subjects,
+    CPU_PER_DELIVERY, DELIVERIES, MEASURES, P50, P99, Spread, compared, memory, mib, name, own_figures,
+    percent, ratio, runs_of, spread, subjects,
 };
 use super::number::{NOTHING, count, plain};
+use super::promise::promises;
 use super::statement::{self, Sort};
-use super::table::{process_names, promises, range_text};
+use super::table::{process_names, range_text};
 use crate::result::{Report, Run, Subject};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -30,6 +31,7 @@ pub(super) fn render(report: &Report) -> anyhow::Result<String> {
                     (head(report))
                     (tiles(report))
                     (figures(report, &subjects))
+                    (comparisons(report))
                     (plots::latency(report, &subjects)?)
                     (plots::deliveries(report, &subjects)?)
                     (plots::rungs(report)?)
@@ -146,6 +148,30 @@ fn figures(report: &Report, subjects: &[Subject]) -> Markup {
     }
 }
 
+fn comparisons(report: &Report) -> Markup {
+    let compared = compared(report);
+    html! {
+        @if !compared.is_empty() {
+            section {
+                h2 { "Held against other scenarios" }
+                p.lead {
+                    "Those were run in turn with this one. Ratio and difference are made within each round; the medians stand here."
+                }
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "Figure" }
+                        @for column in ["Gateway", "Reference", "Ratio", "Difference"] { th.n scope="col" { (column) } }
+                    } }
+                    tbody { @for held in &compared { tr {
+                        th scope="row" { @for line in held.title().lines() { (line) br; } span.unit { (held.unit) } }
+                        @for spread in [held.value, held.reference, held.ratio, held.difference] { td.n { (spread_cell(spread)) } }
+                    } } }
+                } }
+            }
+        }
+    }
+}
+
 fn spread_cell(spread: Option<Spread>) -> Markup {
     html! {
         @match spread {
@@ -215,7 +241,7 @@ fn checks(report: &Report) -> Markup {
                 div.scroll { table {
                     thead { tr { th scope="col" { "Of" } th scope="col" { "Check" } th scope="col" { "Wanted" } th scope="col" { "Measured, by round" } th scope="col" { "Verdict" } } }
                     tbody { @for promise in &promises { tr {
-                        td { (name(promise.subject)) }
+                        td { (promise.of) }
                         th scope="row" { (promise.name) }
                         td { (promise.wanted) }
                         td { (promise.measured.join(" · ")) }
@@ -252,7 +278,7 @@ fn processes(report: &Report, subjects: &[Subject]) -> Markup {
     html! {
         section {
             h2 { "Processes" }
-            p.lead { "CPU in the measured window as percent of one core, and resident memory in MiB; medians over the rounds." }
+            p.lead { "CPU in the measured window as percent of one core, and resident memory in MiB; medians over the rounds. Publishers and receivers are threads of the load test's process, with which their memory is told." }
             div.scroll { table {
                 thead { tr {
                     th scope="col" { "With" } th scope="col" { "Process" }
@@ -270,9 +296,9 @@ fn processes(report: &Report, subjects: &[Subject]) -> Markup {
                         th scope="row" { (process) }
                         td.n { (of(|run, is| percent(is.user_us, run.seconds))) }
                         td.n { (of(|run, is| percent(is.sys_us, run.seconds))) }
-                        td.n { (of(|_, is| mib(is.rss_start_bytes))) }
-                        td.n { (of(|_, is| mib(is.rss_peak_bytes))) }
-                        td.n { (of(|_, is| mib(is.rss_end_bytes))) }
+                        td.n { (of(|_, is| memory(is.rss_start_bytes))) }
+                        td.n { (of(|_, is| memory(is.rss_peak_bytes))) }
+                        td.n { (of(|_, is| memory(is.rss_end_bytes))) }
                     }
                 } } }
             } }
@@ -286,6 +312,9 @@ fn details(report: &Report) -> Markup {
             h2 { "How it was run" }
             pre.scroll { (report.command) }
             details { summary { "The scenario" } pre.scroll { (report.scenario_toml) } }
+            @for reference in &report.references {
+                details { summary { "The scenario " (reference.scenario) ", run in turn with it" } pre.scroll { (reference.scenario_toml) } }
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The report on the terminal.
 
 use super::measure::{
-    CPU, CPU_PER_DELIVERY, DELIVERIES, HEALTHY_P99, Measure, P50, P99, P999, RSS, Spread, mib, name,
-    own_figures, percent, ratio, runs_of, spread, subjects,
+    CPU, CPU_PER_DELIVERY, DELIVERIES, HEALTHY_P99, Measure, P50, P99, P999, RSS, Spread, all_runs, compared,
+    memory, name, own_figures, percent, ratio, runs_of, spread, subjects,
 };
 use super::number::{NOTHING, count, plain};
+use super::promise::promises;
 use super::statement::{self, Sort};
-use crate::result::{Check, ProcessUse, Report, Run, Subject};
+use crate::result::{ProcessUse, Report, Run, Subject};
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -61,6 +62,9 @@ pub(super) fn render(report: &Report, look: Look) -> String {
     if let Some(own) = own(report, look) {
         section(&mut out, "The scenario's own figures", &own);
     }
+    if let Some(compared) = comparisons(report, look) {
+        section(&mut out, "Held against other scenarios: each in the same round, then the median", &compared);
+    }
     section(&mut out, "Processes: medians", &processes(report, look));
     if let Some(ledgers) = ledgers(report, look) {
         section(&mut out, "Ledgers: summed over clients", &ledgers);
@@ -68,7 +72,7 @@ pub(super) fn render(report: &Report, look: Look) -> String {
     if let Some(checks) = checks(report, look) {
         section(&mut out, "Checks", &checks);
     }
-    for violation in report.runs.iter().filter_map(|run| run.ledger.as_ref()).flat_map(|of| &of.violations) {
+    for violation in all_runs(report).filter_map(|run| run.ledger.as_ref()).flat_map(|of| &of.violations) {
         let _ = writeln!(out, "violation: {violation}");
     }
     out
@@ -131,6 +135,16 @@ fn figures(report: &Report, look: Look) -> Table {
         }
         table.add_row(row);
     }
+    for reference in &report.references {
+        let mut row = vec![Cell::new(&reference.scenario)];
+        for column in &columns {
+            row.push(right(spread_text(Spread::of(reference.runs.iter().filter_map(column.of)))));
+            if column.name == CPU_PER_DELIVERY.name {
+                row.extend(floors.iter().map(|_| right(NOTHING)));
+            }
+        }
+        table.add_row(row);
+    }
     table
 }
 
@@ -142,6 +156,23 @@ fn own(report: &Report, look: Look) -> Option<Table> {
     for own in own_figures([report]) {
         let values = subjects.iter().map(|subject| right(spread_text(own.spread(report, *subject))));
         table.add_row([Cell::new(own.name)].into_iter().chain(values).chain([Cell::new(own.unit)]));
+    }
+    (!table.is_empty()).then_some(table)
+}
+
+fn comparisons(report: &Report, look: Look) -> Option<Table> {
+    let mut table = look.table();
+    let header = ["gateway", "reference", "ratio", "difference"];
+    table.set_header([Cell::new("")].into_iter().chain(header.map(right)).chain([Cell::new("")]));
+    for of in compared(report) {
+        table.add_row(vec![
+            Cell::new(of.title()),
+            right(spread_text(of.value)),
+            right(spread_text(of.reference)),
+            right(spread_text(of.ratio)),
+            right(spread_text(of.difference)),
+            Cell::new(of.unit),
+        ]);
     }
     (!table.is_empty()).then_some(table)
 }
@@ -164,9 +195,9 @@ fn processes(report: &Report, look: Look) -> Table {
                 Cell::new(&process),
                 column(|run, is| percent(is.user_us, run.seconds)),
                 column(|run, is| percent(is.sys_us, run.seconds)),
-                column(|_, is| mib(is.rss_start_bytes)),
-                column(|_, is| mib(is.rss_peak_bytes)),
-                column(|_, is| mib(is.rss_end_bytes)),
+                column(|_, is| memory(is.rss_start_bytes)),
+                column(|_, is| memory(is.rss_peak_bytes)),
+                column(|_, is| memory(is.rss_end_bytes)),
             ]);
         }
     }
@@ -211,54 +242,12 @@ fn ledgers(report: &Report, look: Look) -> Option<Table> {
     Some(table)
 }
 
-/// One promise to one subject, over the rounds.
-pub(super) struct Promise<'a> {
-    pub(super) subject: Subject,
-    pub(super) name: &'a str,
-    pub(super) wanted: &'a str,
-    pub(super) measured: Vec<&'a str>,
-    pub(super) held: usize,
-}
-
-impl Promise<'_> {
-    pub(super) fn holds(&self) -> bool {
-        self.held == self.measured.len()
-    }
-
-    pub(super) fn verdict(&self) -> String {
-        match self.measured.len() {
-            1 if self.holds() => "holds".into(),
-            rounds if self.holds() => format!("holds in all {rounds} rounds"),
-            1 => "FAILS".into(),
-            rounds => format!("FAILS in {} of {rounds} rounds", rounds - self.held),
-        }
-    }
-}
-
-pub(super) fn promises(report: &Report) -> Vec<Promise<'_>> {
-    let mut promises: Vec<Promise<'_>> = Vec::new();
-    for subject in subjects(report) {
-        for Check { name, measured, wanted, holds } in runs_of(report, subject).flat_map(|run| &run.checks) {
-            let same =
-                |is: &&mut Promise<'_>| is.subject == subject && is.name == name && is.wanted == wanted;
-            if let Some(promise) = promises.iter_mut().find(same) {
-                promise.measured.push(measured);
-                promise.held += usize::from(*holds);
-            } else {
-                let held = usize::from(*holds);
-                promises.push(Promise { subject, name, wanted, measured: vec![measured], held });
-            }
-        }
-    }
-    promises
-}
-
 fn checks(report: &Report, look: Look) -> Option<Table> {
     let mut table = look.table();
     table.set_header(["", "check", "wanted", "measured", "verdict"]);
     for promise in promises(report) {
         table.add_row(vec![
-            Cell::new(name(promise.subject)),
+            Cell::new(promise.of),
             Cell::new(promise.name),
             Cell::new(promise.wanted),
             Cell::new(promise.measured.join("\n")),

@@ -1,6 +1,7 @@
 //! The measured window: everything read at its beginning, once a second, and at its end.
 
 use super::Performance;
+use super::figures::Seen;
 use crate::clock::now_us;
 use crate::gauge::{Gauge, histogram, percentiles};
 use crate::http;
@@ -26,9 +27,7 @@ pub(super) struct Window {
     pub(super) series: Vec<Sample>,
     pub(super) healthy: Histogram<u64>,
     pub(super) others: Histogram<u64>,
-    pub(super) redis_in_bytes: Option<u64>,
-    /// The most that any look saw the kernel hold for one client; `None` where nobody stalls.
-    pub(super) unread_bytes_max: Option<u64>,
+    pub(super) seen: Seen,
 }
 
 /// Everything that only grows, at one moment.
@@ -47,6 +46,7 @@ impl Performance<'_> {
         if let Some(publishers) = &self.publishers {
             publishers.window_begins(now_us());
         }
+        let shards = self.shards();
         let (mut healthy, mut others) = (histogram(), histogram());
         let mut unread_bytes_max = None;
         let (mut peaks, mut series) = (BTreeMap::new(), Vec::new());
@@ -90,9 +90,26 @@ impl Performance<'_> {
             series,
             healthy,
             others,
-            unread_bytes_max,
-            redis_in_bytes: redis.map(|(before, after)| after.saturating_sub(before)),
+            seen: Seen {
+                redis_in_bytes: redis.map(|(before, after)| after.saturating_sub(before)),
+                unread_bytes_max,
+                shards,
+            },
         })
+    }
+
+    /// Connections by gateway, then shard, as they were told in each `hello`; a shard beyond the last one that has any
+    /// cannot be seen.
+    fn shards(&self) -> Vec<Vec<u64>> {
+        let mut by_door: BTreeMap<SocketAddr, Vec<u64>> = BTreeMap::new();
+        for gauge in self.receivers.gauges() {
+            for ((door, shard), connections) in &gauge.shards {
+                let counts = by_door.entry(*door).or_default();
+                counts.resize(counts.len().max(shard + 1), 0);
+                counts[*shard] += connections;
+            }
+        }
+        by_door.into_values().collect()
     }
 
     /// Everything at this moment: what only grows, a sample with rungs and connections, and the latencies of healthy
@@ -148,7 +165,9 @@ fn compare(sample: &mut Sample, look: &Look, last: &Look) {
             let percent = usage.cpu_us_since(before) as f64 / lap_us * 100.0;
             sample.cpu_percent.insert(name.clone(), percent);
         }
-        sample.rss_bytes.insert(name.clone(), usage.rss_bytes);
+        if usage.rss_bytes > 0 {
+            sample.rss_bytes.insert(name.clone(), usage.rss_bytes);
+        }
     }
 }
 

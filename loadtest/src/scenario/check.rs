@@ -1,6 +1,7 @@
 //! The rules between a scenario's values.
 
 use super::{Backplane, Scenario};
+use crate::result::Subject;
 use std::fmt::Display;
 
 impl Scenario {
@@ -12,6 +13,11 @@ impl Scenario {
         within("cores", self.cores, 1, 1_024)?;
         let whole = self.backplane == Backplane::Redis || self.gateways == 1;
         rule("gateways", self.gateways, whole, "an embedded backplane is inside of exactly one gateway")?;
+        let measured = self.subjects.contains(&Subject::Gateway);
+        rule("subjects", format!("{:?}", self.subjects), measured, "the gateway is one of them")?;
+        for against in &self.expect.against {
+            against.check(&self.name)?;
+        }
         self.check_publish()?;
         self.check_listen()?;
         self.check_behaviours()?;

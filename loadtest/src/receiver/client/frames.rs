@@ -3,7 +3,7 @@
 use super::super::hall::Dialect;
 use super::{Client, Round, place};
 use crate::account::Account;
-use crate::gauge::Gauge;
+use crate::gauge::{Gauge, SHARDS_MAX};
 use crate::known::Known;
 use crate::wire;
 use std::rc::Rc;
@@ -89,8 +89,8 @@ impl Client {
             ServerFrame::Error(frame) => {
                 round.gauge.violation(format!("the gateway refused with {}: {}", frame.code, frame.message));
             }
-            ServerFrame::Hello(_)
-            | ServerFrame::Unnumbered(_)
+            ServerFrame::Hello(frame) => self.handle_hello(&frame.connection, round.gauge),
+            ServerFrame::Unnumbered(_)
             | ServerFrame::Upstream(_)
             | ServerFrame::Heartbeat(_)
             | ServerFrame::Goodbye(_)
@@ -98,6 +98,16 @@ impl Client {
         }
         round.gauge.delivered.other_frames += 1;
         Ok(())
+    }
+
+    /// The name of a connection begins with its shard and a dash. That is no promise of the protocol, so a name that
+    /// does not is one that says nothing.
+    fn handle_hello(&mut self, connection: &str, gauge: &mut Gauge) {
+        let shard = connection.split_once('-').and_then(|(shard, _)| shard.parse().ok());
+        if let Some(shard) = shard.filter(|shard| *shard < SHARDS_MAX && self.shard.is_none()) {
+            self.shard = Some(shard);
+            *gauge.shards.entry((self.seat.to, shard)).or_default() += 1;
+        }
     }
 
     /// A floor attaches at nothing, for nothing is published before everybody listens.
