@@ -18,6 +18,12 @@ impl<T> Shared<T> {
         Self { value, frame: OnceLock::new() }
     }
 
+    /// With a frame that is there already.
+    #[must_use]
+    pub fn with_frame(value: T, frame: Bytes) -> Self {
+        Self { value, frame: OnceLock::from(frame) }
+    }
+
     #[must_use]
     pub const fn value(&self) -> &T {
         &self.value

@@ -4,8 +4,10 @@
 
 use crate::metrics::Form;
 use bytes::{Buf as _, BufMut, Bytes, BytesMut};
-use tally_fanout::Output;
-use tally_protocol::{CloseCode, Goodbye, ServerFrame, UnixMs, write_events_frame_after};
+use tally_fanout::{ChannelRecord, Output, Shared};
+use tally_protocol::{
+    ChannelName, CloseCode, Goodbye, Record, ServerFrame, UnixMs, move_into_frame, write_events_frame_after,
+};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
@@ -23,12 +25,21 @@ pub(crate) struct Framed {
     pub(crate) sent_at: Option<UnixMs>,
 }
 
+/// A record as it goes to the shards, with its frame made: so that its payload is held once, and the message it came
+/// in, with whatever else was read in one piece with it, can go.
+pub(crate) fn shared(channel: ChannelName, mut record: Record) -> Shared<ChannelRecord> {
+    match move_into_frame(HEADER_BYTES_MAX, &channel, &mut record, headed) {
+        Some(frame) => Shared::with_frame(ChannelRecord { channel, record }, frame),
+        None => Shared::new(ChannelRecord { channel, record }),
+    }
+}
+
 pub(crate) fn output(output: Output) -> Framed {
     let (form, frame) = match output {
         Output::Events(shared) => {
             let sent_at = Some(shared.value().record.sent_at);
             // The hub never lets a record without payloads out in full.
-            let encode = |value: &tally_fanout::ChannelRecord| {
+            let encode = |value: &ChannelRecord| {
                 let text = write_events_frame_after(HEADER_BYTES_MAX, &value.channel, &value.record);
                 text.map_or_else(Bytes::new, headed)
             };

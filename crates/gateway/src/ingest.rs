@@ -7,6 +7,7 @@ mod thread;
 
 pub(crate) use thread::IngestThread;
 
+use crate::frames;
 use crate::inbox::{Arrival, Inbox};
 use crate::interest::reads::Wants;
 use crate::interest::reconcile::{Command, Commands};
@@ -17,7 +18,7 @@ use crate::statistics::Intake;
 use bytes::Bytes;
 use std::sync::Arc;
 use tally_backplane::{Incoming, Stream};
-use tally_fanout::{ChannelRecord, Shared};
+use tally_fanout::Shared;
 use tally_protocol::{ChannelName, EVENT_BYTES_MAX, RawJson, Record, RecordError, Unnumbered};
 use tokio::task::yield_now;
 
@@ -79,7 +80,7 @@ impl Ingest {
         if shards.is_empty() {
             return shards;
         }
-        let shared = Arc::new(Shared::new(ChannelRecord { channel: channel.clone(), record }));
+        let shared = Arc::new(frames::shared(channel.clone(), record));
         let mut dropped = ShardSet::default();
         for shard in shards.iter() {
             if self.inboxes[shard].put_quietly(Arrival::Record(shared.clone())).is_err() {

@@ -6,7 +6,7 @@ mod events;
 mod object;
 pub(crate) mod server;
 
-pub use events::{write_events_frame, write_events_frame_after};
+pub use events::{move_into_frame, write_events_frame, write_events_frame_after};
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

@@ -57,6 +57,12 @@ impl RawJson {
         Self(bytes.slice_ref(value.get().as_bytes()))
     }
 
+    /// The same value where `bytes` hold it: they are a copy of its own.
+    pub(crate) fn moved(&self, bytes: Bytes) -> Self {
+        debug_assert!(self.0 == bytes, "a value is moved, never changed");
+        Self(bytes)
+    }
+
     /// Itself, unless it is nested too deep.
     pub(crate) fn not_too_deep(self) -> Result<Self, JsonError> {
         // Most values have so few brackets that the exact walk is not needed.

@@ -33,7 +33,7 @@ pub use frame::server::{
     ServerFrame, Subscribed, Summary, SummaryChannel, TailEvent, Unnumbered, Unsubscribed, UpstreamFrame,
     UpstreamStatus, WireEvent,
 };
-pub use frame::{write_events_frame, write_events_frame_after};
+pub use frame::{move_into_frame, write_events_frame, write_events_frame_after};
 pub use intake::{BadLine, Intake, IntakeError, OnError, drop_keys, read_events, read_value};
 pub use json::{JsonError, RawJson};
 pub use ledger::{Law, Ledger, Violation};

@@ -3,6 +3,7 @@
 use crate::event::Class;
 use crate::name::ChannelName;
 use crate::record::{Body, Record, RecordEvent};
+use bytes::Bytes;
 
 /// Bytes around one event's data at most: keys, class, time; kinds come on top.
 const EVENT_OVERHEAD_BYTES: usize = 72;
@@ -22,6 +23,41 @@ pub fn write_events_frame(channel: &ChannelName, record: &Record) -> Option<Vec<
 #[must_use]
 pub fn write_events_frame_after(room: usize, channel: &ChannelName, record: &Record) -> Option<Vec<u8>> {
     let Body::Events(events) = &record.body else { return None };
+    Some(write(room, channel, record, events, |_| {}))
+}
+
+/// The frame of a record whose data is part of it from then on: one piece of memory holds both, and the message that
+/// the record came in can go. `head` puts the transport's header at the end of the `room` bytes before the frame, and
+/// leaves out what is before the header. `None` for a counts-only record, which stays as it is.
+#[must_use]
+pub fn move_into_frame(
+    room: usize,
+    channel: &ChannelName,
+    record: &mut Record,
+    head: impl FnOnce(Vec<u8>) -> Bytes,
+) -> Option<Bytes> {
+    let Body::Events(events) = &record.body else { return None };
+    let mut places = Vec::with_capacity(events.len());
+    let written = write(room, channel, record, events, |at| places.push(at));
+    let bytes = written.len();
+    let frame = head(written);
+    let left_out = bytes - frame.len();
+    if let Body::Events(events) = &mut record.body {
+        for (event, at) in events.iter_mut().zip(places) {
+            event.data = event.data.moved(frame.slice(at - left_out..at - left_out + event.data.len()));
+        }
+    }
+    Some(frame)
+}
+
+/// `note` is told where each event's data begins.
+fn write(
+    room: usize,
+    channel: &ChannelName,
+    record: &Record,
+    events: &[RecordEvent],
+    mut note: impl FnMut(usize),
+) -> Vec<u8> {
     let names = channel.as_str().len() + record.epoch.as_str().len();
     let bytes = FRAME_OVERHEAD_BYTES + names + events.iter().map(event_bytes_max).sum::<usize>();
     let mut out = Vec::with_capacity(room + bytes);
@@ -39,10 +75,13 @@ pub fn write_events_frame_after(room: usize, channel: &ChannelName, record: &Rec
         if i > 0 {
             out.push(b',');
         }
-        write_event(&mut out, event);
+        write_before_data(&mut out, event);
+        note(out.len());
+        out.extend_from_slice(event.data.as_bytes());
+        out.push(b'}');
     }
     out.extend_from_slice(b"]}");
-    Some(out)
+    out
 }
 
 /// What an event takes at most.
@@ -51,7 +90,7 @@ fn event_bytes_max(event: &RecordEvent) -> usize {
     EVENT_OVERHEAD_BYTES + event.kind.as_str().len() + sent_as + event.data.len()
 }
 
-fn write_event(out: &mut Vec<u8>, event: &RecordEvent) {
+fn write_before_data(out: &mut Vec<u8>, event: &RecordEvent) {
     out.extend_from_slice(b"{\"kind\":\"");
     out.extend_from_slice(event.kind.as_str().as_bytes());
     out.push(b'"');
@@ -66,8 +105,6 @@ fn write_event(out: &mut Vec<u8>, event: &RecordEvent) {
     out.extend_from_slice(b",\"at\":");
     write_number(out, event.at.get());
     out.extend_from_slice(b",\"data\":");
-    out.extend_from_slice(event.data.as_bytes());
-    out.push(b'}');
 }
 
 fn write_number(out: &mut Vec<u8>, mut n: u64) {
@@ -112,5 +149,39 @@ mod tests {
         assert_eq!(frame.capacity(), 10 + FRAME_OVERHEAD_BYTES + 232 + 2 * event_bytes_max(&event));
         assert_eq!(frame[..10], [0; 10]);
         assert_eq!(frame[10..], write_events_frame(&channel, &record).unwrap());
+    }
+
+    #[test]
+    fn a_record_moves_into_its_frame_and_stays_what_it_was() {
+        let message = Bytes::from_static(b"{\"n\":1}[2,\"two\"]null");
+        let data = [0..7, 7..16, 16..20].map(|span| RawJson::new(&message.slice(span)).unwrap());
+        let event = |data: &RawJson, class| RecordEvent {
+            kind: Kind::new("ok").unwrap(),
+            sent_as: None,
+            class,
+            at: UnixMs::new(17),
+            data: data.clone(),
+        };
+        let classes = [Class::Bulk, Class::State, Class::Bulk];
+        let mut record = Record {
+            epoch: Epoch::new("e").unwrap(),
+            from: Seq::new(1).unwrap(),
+            to: Seq::new(3).unwrap(),
+            sent_at: UnixMs::new(17),
+            counts: [(&Kind::new("ok").unwrap(), 3)].into_iter().collect(),
+            body: Body::Events(data.iter().zip(classes).map(|(data, class)| event(data, class)).collect()),
+        };
+        let (channel, before) = (ChannelName::new("job:1").unwrap(), record.clone());
+        let head = |mut written: Vec<u8>| {
+            written[6..10].copy_from_slice(b"head");
+            Bytes::from(written).slice(6..)
+        };
+        let frame = move_into_frame(10, &channel, &mut record, head).unwrap();
+        assert_eq!(frame[..4], *b"head");
+        assert_eq!(frame[4..], write_events_frame(&channel, &before).unwrap());
+        assert_eq!(record, before);
+        let Body::Events(events) = &record.body else { panic!("it has payloads") };
+        let within = frame.as_ptr() as usize..frame.as_ptr() as usize + frame.len();
+        assert!(events.iter().all(|event| within.contains(&(event.data.as_bytes().as_ptr() as usize))));
     }
 }
