@@ -13,6 +13,7 @@ mod connection;
 mod error;
 mod keys;
 mod link;
+mod merge;
 mod places;
 mod probe;
 mod reply;

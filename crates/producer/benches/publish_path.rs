@@ -21,9 +21,6 @@ use tally_producer::Producer;
 use tally_protocol::{Batch, ChannelName, Class, Epoch, Event, Kind, ProducerId, RawJson, UnixMs};
 use tokio::task::JoinSet;
 
-/// Channels that have a call on its way, as many as the producer's default allows.
-const AT_A_TIME: usize = 16;
-
 struct Server {
     child: Child,
     port: u16,
@@ -91,7 +88,7 @@ impl Used {
         let now = Self::of(server);
         let per = |total: f64| total / events as f64;
         println!(
-            "{name:<44} {:>6.2} us Redis  {:>6.2} us publisher  {:>8.0} events/s  {:>6.0} B in {:>5.0} B out per event",
+            "{name:<56} {:>6.2} us Redis  {:>6.2} us publisher  {:>8.0} events/s  {:>6.0} B in {:>5.0} B out per event",
             per(now.server_us - self.server_us),
             per(own_us),
             events as f64 / took.as_secs_f64(),
@@ -123,13 +120,23 @@ fn data() -> RawJson {
     RawJson::string(&"x".repeat(2_046))
 }
 
-async fn run_calls(node: &Arc<RedisNode>, calls: u64, batch_len: u64, round: &str, is_repeatable: bool) {
+/// Calls of one kind.
+#[derive(Clone, Copy)]
+struct Calls {
+    batch_len: u64,
+    is_repeatable: bool,
+    /// Channels that have a call on its way.
+    at_a_time: usize,
+}
+
+async fn run_calls(node: &Arc<RedisNode>, kind: Calls, calls: u64, round: &str) {
+    let Calls { batch_len, is_repeatable, at_a_time } = kind;
     let mut producers = JoinSet::new();
-    for n in 0..AT_A_TIME {
+    for n in 0..at_a_time {
         let (node, data) = (node.clone(), data());
         let producer = ProducerId::new(&format!("tally-0123456789abcde{round}")).unwrap();
         producers.spawn(async move {
-            for number in 1..=calls / AT_A_TIME as u64 {
+            for number in 1..=calls / at_a_time as u64 {
                 let events = (0..batch_len).map(|n| event(number + n, &data)).collect();
                 let batch = is_repeatable.then(|| ProducerBatch { producer: producer.clone(), number });
                 let content = Content::Events(Batch::new(events).unwrap());
@@ -142,25 +149,28 @@ async fn run_calls(node: &Arc<RedisNode>, calls: u64, batch_len: u64, round: &st
 }
 
 async fn calls() {
-    for (batch_len, is_repeatable, listeners) in [
-        (1, false, 0),
-        (1, true, 0),
-        (1, true, 1),
-        (16, false, 0),
-        (16, true, 0),
-        (16, true, 1),
-        (64, true, 0),
+    for (batch_len, is_repeatable, listeners, at_a_time) in [
+        (1, true, 0, 1),
+        (1, false, 0, 16),
+        (1, true, 0, 16),
+        (1, true, 1, 16),
+        (1, true, 0, 64),
+        (16, false, 0, 16),
+        (16, true, 0, 16),
+        (16, true, 1, 16),
+        (64, true, 0, 16),
     ] {
         let server = Server::start().await;
         let node = Arc::new(server.redis().connect_publisher());
-        let _ears = if listeners > 0 { Some(listen(&server, 0..AT_A_TIME).await) } else { None };
-        let calls = 160_000 / (batch_len + 3);
-        run_calls(&node, 1_600, batch_len, "0", is_repeatable).await;
+        let _ears = if listeners > 0 { Some(listen(&server, 0..at_a_time).await) } else { None };
+        let kind = Calls { batch_len, is_repeatable, at_a_time };
+        let calls = 160_000 / (batch_len + 3) / if at_a_time == 1 { 4 } else { 1 };
+        run_calls(&node, kind, 1_600, "0").await;
         let used = Used::of(&server);
-        run_calls(&node, calls, batch_len, "1", is_repeatable).await;
-        let kind = if is_repeatable { "repeatable" } else { "anonymous" };
-        let name = format!("batches of {batch_len}, {kind}, {listeners} listeners");
-        used.print(&server, &name, calls / AT_A_TIME as u64 * AT_A_TIME as u64 * batch_len);
+        run_calls(&node, kind, calls, "1").await;
+        let name = if is_repeatable { "repeatable" } else { "anonymous" };
+        let name = format!("batches of {batch_len}, {at_a_time} at a time, {name}, {listeners} listeners");
+        used.print(&server, &name, calls / at_a_time as u64 * at_a_time as u64 * batch_len);
     }
 }
 

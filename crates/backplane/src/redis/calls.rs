@@ -3,15 +3,18 @@
 use super::connection::CommandError;
 use super::error::LinkError;
 use super::keys::Key;
+use super::merge;
 use super::probe::Probe;
 use super::reply;
-use super::script::{Answer, Call};
+use super::script::{self, Answer, Broken, Call};
 use super::session::Session;
 use crate::{Away, CHANNEL_EXPIRY, Content, Head, Publish, PublishError};
 use bytes::Bytes;
+use fred::interfaces::Resp3Frame;
 use fred::types::Value;
 use futures_util::future::join_all;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tally_protocol::{
     Batch, ChannelName, Class, Epoch, Event, Kind, Prev, Published, RawJson, Seq, Snapshot, State, Totals,
@@ -27,12 +30,41 @@ const AUDIT_MAX: usize = 256;
 /// Bytes of the field `head` before epoch and owner.
 const HEAD_LEN: usize = 108;
 
+/// What became of a publish call.
+pub(super) type Outcome = Result<Answer, Failure>;
+
+/// A publish call that the script did not answer, or could not finish.
+#[derive(Debug)]
+pub(super) struct Failure {
+    error: LinkError,
+    /// Whether it was published nevertheless, nobody knows.
+    is_in_doubt: bool,
+    /// The reason lies in the channel of the call, and says nothing of others.
+    is_of_channel: bool,
+}
+
+impl Failure {
+    /// Surely not published.
+    pub(super) fn certain(error: LinkError) -> Self {
+        Self { error, is_in_doubt: false, is_of_channel: false }
+    }
+
+    /// Perhaps published.
+    pub(super) fn doubtful(error: LinkError) -> Self {
+        Self { error, is_in_doubt: true, is_of_channel: false }
+    }
+
+    fn into_publish_error(self) -> PublishError {
+        let text = self.error.to_string();
+        if self.is_in_doubt { PublishError::Unknown(text) } else { PublishError::Unavailable(text) }
+    }
+}
+
 /// Publishes, or says what is known of the call.
-pub(super) async fn publish(session: &Session, publish: &Publish) -> Result<Published, PublishError> {
+pub(super) async fn publish(session: &Arc<Session>, publish: &Publish) -> Result<Published, PublishError> {
     let place = session.places.next(&publish.channel, publish.content.len());
     let call = Call::new(&session.keys, publish, CHANNEL_EXPIRY, place.as_ref());
-    let answer = run(session, &call).await;
-    match answer {
+    match merge::run(session, call).await {
         Ok(Answer::Published(told)) => {
             session.places.handle_told(&publish.channel, place.as_ref(), &told);
             Ok(told.published)
@@ -42,9 +74,12 @@ pub(super) async fn publish(session: &Session, publish: &Publish) -> Result<Publ
             session.places.forget(&publish.channel);
             Err(refusal.into())
         }
-        Err(error) => {
+        Err(failure) => {
             session.places.forget(&publish.channel);
-            Err(error)
+            if failure.error.ends_session() && !failure.is_of_channel {
+                session.end(failure.error.clone());
+            }
+            Err(failure.into_publish_error())
         }
     }
 }
@@ -65,65 +100,92 @@ pub(super) async fn publish_probe(session: &Session, probe: &Probe) -> Result<Pu
         epoch: Epoch::new(&format!("{:016x}", fastrand::u64(..))).expect("sixteen digits are an epoch"),
     };
     let call = Call::new(&session.keys, &publish, PROBE_EXPIRY, None);
-    match run(session, &call).await {
+    let _permit = session.permit(call.bytes).await?;
+    match run_alone(session, &call).await {
         Ok(Answer::Published(told)) if told.problem.is_empty() => Ok(told.published),
         Ok(Answer::Published(told)) => Err(LinkError::of_answer(&told.problem)),
         Ok(Answer::Refused(refusal)) => Err(LinkError::Answer(refusal.to_string())),
-        Err(PublishError::Unavailable(text) | PublishError::Unknown(text)) => {
-            Err(session.ending().unwrap_or(LinkError::Answer(text)))
-        }
-        Err(PublishError::Refused(refusal)) => Err(LinkError::Answer(refusal.to_string())),
+        Err(failure) => Err(failure.error),
     }
 }
 
-async fn run(session: &Session, call: &Call) -> Result<Answer, PublishError> {
-    let unsent = |error: LinkError| PublishError::Unavailable(error.to_string());
-    let _permit = session.permit(call.bytes).await.map_err(unsent)?;
+/// In a script call of its own.
+pub(super) async fn run_alone(session: &Session, call: &Call) -> Outcome {
     let until = tokio::time::Instant::now() + session.redis.timeouts.command;
     let mut is_loaded = false;
     loop {
-        let problem = match session.commands.command("EVALSHA", call.arguments(&session.sha)).await {
-            Ok(reply) => {
-                let odd = || PublishError::Unknown("Redis answered what the script cannot have said".into());
-                return call.answer(&reply).ok_or_else(odd);
+        let arguments = script::arguments(&session.sha, std::iter::once(call));
+        let reply = match session.commands.command("EVALSHA", arguments).await {
+            Err(CommandError::Answered(problem)) if is_not_loaded(&problem) && !is_loaded => {
+                // The script cannot have run, whatever becomes of loading it.
+                let loading = session.load_script().await.map_err(CommandError::into_link_error);
+                loading.map_err(Failure::certain)?;
+                is_loaded = true;
+                continue;
             }
-            Err(CommandError::Unsent(error)) => return Err(unsent(error)),
-            Err(CommandError::Unanswered(error)) => return Err(PublishError::Unknown(error.to_string())),
-            Err(CommandError::Answered(problem)) => problem,
+            Err(CommandError::Answered(problem))
+                if problem.starts_with("TRYAGAIN") && tokio::time::Instant::now() < until =>
+            {
+                tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                continue;
+            }
+            reply => reply,
         };
-        if problem.starts_with("NOSCRIPT") && !is_loaded {
-            // The script cannot have run, whatever becomes of loading it.
-            let loading = session.load_script().await.map_err(CommandError::into_link_error);
-            loading.map_err(unsent)?;
-            is_loaded = true;
-        } else if problem.starts_with("TRYAGAIN") && tokio::time::Instant::now() < until {
-            tokio::time::sleep(TRY_AGAIN_AFTER).await;
-        } else {
-            return Err(not_run(session, &problem));
-        }
+        return outcomes(std::iter::once(call), reply).pop().expect("one call has one outcome");
     }
 }
 
-/// What an error answered to the script says about the batch.
-fn not_run(session: &Session, problem: &str) -> PublishError {
+/// What a reply says of each call that it answers, in their order.
+pub(super) fn outcomes<'a>(
+    calls: impl ExactSizeIterator<Item = &'a Call>,
+    reply: Result<Resp3Frame, CommandError>,
+) -> Vec<Outcome> {
+    let failed = |failure: fn(LinkError) -> Failure, error: LinkError| {
+        (0..calls.len()).map(|_| Err(failure(error.clone()))).collect()
+    };
+    match reply {
+        Ok(reply) => {
+            let odd = || LinkError::Answer("what the publish script cannot have said".into());
+            let answers = script::answers(calls, &reply).into_iter();
+            answers.map(|answer| answer.map_or_else(|| Err(Failure::doubtful(odd())), finished)).collect()
+        }
+        Err(CommandError::Unsent(error)) => failed(Failure::certain, error),
+        Err(CommandError::Unanswered(error)) => failed(Failure::doubtful, error),
+        Err(CommandError::Answered(problem)) => calls.map(|_| Err(not_run(&problem))).collect(),
+    }
+}
+
+/// A batch of which the script wrote nothing was surely not published.
+fn finished(answer: Result<Answer, Broken>) -> Outcome {
+    answer.map_err(|Broken { problem, is_written }| {
+        let error = LinkError::of_answer(&problem);
+        if is_written { Failure::doubtful(error) } else { Failure::certain(error) }
+    })
+}
+
+/// What an error answered to a script call as a whole says about each of its batches.
+fn not_run(problem: &str) -> Failure {
     let error = LinkError::of_answer(problem);
-    let text = error.to_string();
-    if error.ends_session() {
-        session.end(error);
-    }
-    // These come before the script runs, or with its first write; all else may have come later.
-    let first = ["NOSCRIPT", "TRYAGAIN", "READONLY", "MISCONF", "NOREPLICAS", "OOM command not allowed"];
-    let before = ["LOADING", "BUSY", "NOAUTH", "CLUSTERDOWN", "MASTERDOWN", "MOVED", "ASK", "CROSSSLOT"];
+    let before = ["READONLY", "MISCONF", "NOREPLICAS", "OOM", "LOADING", "BUSY", "NOAUTH", "CLUSTERDOWN"];
+    let elsewhere = ["MASTERDOWN", "MOVED", "ASK", "CROSSSLOT"];
+    let is_certain =
+        has_not_run(problem) || before.iter().chain(&elsewhere).any(|part| problem.starts_with(part));
+    Failure { error, is_in_doubt: !is_certain, is_of_channel: is_denied(problem) && problem.contains(" key") }
+}
+
+/// Whether the call was refused before the script ran, for a reason that may lie in one of its batches or pass.
+pub(super) fn has_not_run(problem: &str) -> bool {
+    is_not_loaded(problem) || is_denied(problem) || problem.starts_with("TRYAGAIN")
+}
+
+pub(super) fn is_not_loaded(problem: &str) -> bool {
+    problem.starts_with("NOSCRIPT")
+}
+
+/// Rights are looked at before the script runs, and for each command in it.
+fn is_denied(problem: &str) -> bool {
     let is_in_script = problem.contains("script:") || problem.contains("user_script");
-    let is_denied = problem.starts_with("NOPERM") && !is_in_script;
-    if first.iter().any(|part| problem.contains(part))
-        || before.iter().any(|part| problem.starts_with(part))
-        || is_denied
-    {
-        PublishError::Unavailable(text)
-    } else {
-        PublishError::Unknown(text)
-    }
+    problem.starts_with("NOPERM") && !is_in_script
 }
 
 /// One read of the channel's hash. It says what is there: where the server has lost part of the channel since the
@@ -225,11 +287,7 @@ async fn head(session: &Session, channel: &ChannelName) -> Result<Option<Head>, 
     }
 }
 
-async fn read(
-    session: &Session,
-    name: &'static str,
-    arguments: Vec<Value>,
-) -> Result<fred::interfaces::Resp3Frame, Away> {
+async fn read(session: &Session, name: &'static str, arguments: Vec<Value>) -> Result<Resp3Frame, Away> {
     session.commands.command(name, arguments).await.map_err(|error| {
         let is_answer = matches!(error, CommandError::Answered(_));
         let error = error.into_link_error();

@@ -1,4 +1,4 @@
-//! The publish script: its text, its arguments, and what it answers.
+//! The publish script: its text, its arguments for one or many batches, and what it answers to each.
 
 use super::keys::{Key, Keys};
 use super::reply;
@@ -25,22 +25,30 @@ pub(super) fn text() -> String {
         .replace("@LOOK@", &LOOK_AFTER.as_millis().to_string())
 }
 
-/// A publish call made ready to be sent, again and again if need be.
+/// A publish call made ready to be sent, again and again if need be, alone or with others.
 #[derive(Debug)]
 pub(super) struct Call {
     /// The number given, for a refusal.
     number: Option<u64>,
-    /// What follows the script's name: the number of keys, keys, arguments.
-    arguments: Vec<Value>,
-    /// Of all arguments, about.
+    /// Keys, then arguments.
+    values: Vec<Value>,
+    /// Of all of them, about.
     pub(super) bytes: usize,
 }
 
-/// What the script answered.
+/// What the script answered to a batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Published(Told),
     Refused(Refusal),
+}
+
+/// A command failed in the middle of a batch, as Redis says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) problem: String,
+    /// Something of the batch was written before.
+    pub(super) is_written: bool,
 }
 
 /// A call that was published.
@@ -64,8 +72,7 @@ impl Call {
         };
         let channel = &publish.channel;
         let kinds: usize = drafts.iter().map(|draft| draft.kinds().len()).sum();
-        let mut list = List::with_capacity(1 + KEYS.len() + 7 + 2 * drafts.len() + kinds);
-        list.text(KEYS.len().to_string());
+        let mut list = List::with_capacity(KEYS.len() + 7 + 2 * drafts.len() + kinds);
         KEYS.iter().for_each(|key| list.text(keys.key(channel, *key)));
         list.text(keys.pubsub(channel));
         list.text(publish.epoch.as_str().to_owned());
@@ -85,26 +92,21 @@ impl Call {
         list.bytes(numbers.freeze());
         list.state(&publish.content, &drafts);
         drafts.iter().for_each(|draft| list.record(draft));
-        Self { number, arguments: list.values, bytes: list.bytes }
-    }
-
-    /// For `EVALSHA`.
-    pub(super) fn arguments(&self, sha: &str) -> Vec<Value> {
-        let mut all = Vec::with_capacity(1 + self.arguments.len());
-        all.push(Value::from(sha));
-        all.extend(self.arguments.iter().cloned());
-        all
+        Self { number, values: list.values, bytes: list.bytes }
     }
 
     /// `None` where the reply is none of the script's.
-    pub(super) fn answer(&self, reply: &Resp3Frame) -> Option<Answer> {
+    fn answer(&self, reply: &Resp3Frame) -> Option<Result<Answer, Broken>> {
         if let Some(text) = reply::text(reply) {
-            return told(&text).map(Answer::Published);
+            return told(&text).map(Answer::Published).map(Ok);
         }
         let parts = reply::texts(reply)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
-            ["no", code, rest @ ..] => self.refusal(code, rest).map(Answer::Refused),
+            ["no", code, rest @ ..] => self.refusal(code, rest).map(Answer::Refused).map(Ok),
+            ["failed", is_written @ ("y" | "n"), problem] => {
+                Some(Err(Broken { problem: (*problem).to_owned(), is_written: *is_written == "y" }))
+            }
             _ => None,
         }
     }
@@ -129,6 +131,35 @@ impl Call {
             ("call", [problem]) => Refusal::Unusable(format!("the call does not keep the rules: {problem}")),
             _ => return None,
         })
+    }
+}
+
+/// What `EVALSHA` is given for some calls: the script, the number of keys, the keys of all, how many arguments each has,
+/// the arguments of all. Their channels lie in different slots: on a cluster only calls of one slot could travel together.
+pub(super) fn arguments<'a>(sha: &str, calls: impl Iterator<Item = &'a Call> + Clone) -> Vec<Value> {
+    let (calls_n, values_n) =
+        calls.clone().fold((0, 0), |(n, values), call| (n + 1, values + call.values.len()));
+    let mut all = Vec::with_capacity(3 + values_n);
+    all.push(Value::from(sha));
+    all.push(Value::String((calls_n * KEYS.len()).to_string().into()));
+    calls.clone().for_each(|call| all.extend_from_slice(&call.values[..KEYS.len()]));
+    let mut lens = BytesMut::with_capacity(4 * calls_n);
+    calls.clone().for_each(|call| lens.put_u32(length(call.values.len() - KEYS.len())));
+    all.push(Value::Bytes(lens.freeze()));
+    calls.for_each(|call| all.extend_from_slice(&call.values[KEYS.len()..]));
+    all
+}
+
+/// What was answered to each of the calls, in their order; `None` for those to which the script cannot have said it.
+pub(super) fn answers<'a>(
+    calls: impl ExactSizeIterator<Item = &'a Call>,
+    reply: &Resp3Frame,
+) -> Vec<Option<Result<Answer, Broken>>> {
+    match reply {
+        Resp3Frame::Array { data, .. } if data.len() == calls.len() => {
+            calls.zip(data).map(|(call, reply)| call.answer(reply)).collect()
+        }
+        _ => calls.map(|_| None).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::config::Redis;
 use super::connection::{CommandError, Connection, Role};
 use super::error::LinkError;
 use super::keys::Keys;
+use super::merge::Merge;
 use super::places::Places;
 use super::probe::Probe;
 use super::script;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use tally_protocol::ChannelName;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Names in one `SUBSCRIBE`: more in one command would hold up what others wait for.
@@ -35,7 +36,9 @@ const VERSION_MIN: (u32, u32) = (6, 2);
 pub(super) struct Session {
     pub(super) commands: Connection,
     pub(super) keys: Keys,
-    pub(super) permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// Publish calls that wait for their way.
+    pub(super) merge: Merge,
     pub(super) redis: Redis,
     /// What `EVALSHA` names.
     pub(super) sha: String,
@@ -94,7 +97,8 @@ impl Session {
         let session = Self {
             commands,
             keys,
-            permits: Semaphore::new(ON_THE_WAY_KIB_MAX as usize),
+            permits: Arc::new(Semaphore::new(ON_THE_WAY_KIB_MAX as usize)),
+            merge: Merge::default(),
             redis: redis.clone(),
             sha,
             places: Places::default(),
@@ -144,11 +148,6 @@ impl Session {
         self.end.notify_one();
     }
 
-    /// What it was ended for, if a call came upon a reason.
-    pub(super) fn ending(&self) -> Option<LinkError> {
-        self.ending.get().cloned()
-    }
-
     /// Closes both connections: what is still on its way is not answered any more.
     pub(super) fn close(&self) {
         self.permits.close();
@@ -160,9 +159,10 @@ impl Session {
     }
 
     /// Room for a call; waits at most as long as a command may take, and not at all once the session has ended.
-    pub(super) async fn permit(&self, bytes: usize) -> Result<SemaphorePermit<'_>, LinkError> {
+    pub(super) async fn permit(&self, bytes: usize) -> Result<OwnedSemaphorePermit, LinkError> {
         let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(ON_THE_WAY_KIB_MAX);
-        let waiting = tokio::time::timeout(self.redis.timeouts.command, self.permits.acquire_many(kib));
+        let waiting =
+            tokio::time::timeout(self.redis.timeouts.command, self.permits.clone().acquire_many_owned(kib));
         match waiting.await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(LinkError::Closed(self.redis.to_string(), "a moment ago".into())),

@@ -7,6 +7,7 @@ mod conformance;
 mod cost;
 mod errors;
 mod faults;
+mod merged;
 mod proxy;
 mod restarts;
 mod script;

@@ -230,6 +230,8 @@ async fn calls_that_break_the_rules_write_nothing() {
         let keys = ["meta", "producers:0", "producers:1", "log"].map(|key| format!("tally:{{a}}:{key}"));
         let mut all: Vec<&[u8]> = vec![b"EVALSHA", sha.as_bytes(), b"4"];
         all.extend(keys.iter().map(String::as_bytes));
+        let len = u32::try_from(arguments.len()).unwrap().to_be_bytes();
+        all.push(&len);
         all.extend(arguments.iter().map(Vec::as_slice));
         server.cli_bytes(&all)
     };
@@ -239,6 +241,27 @@ async fn calls_that_break_the_rules_write_nothing() {
         let answer = call(&arguments);
         assert!(answer.starts_with("no\ncall"), "argument {at} as {value:?}: {answer}");
         assert_eq!(server.cli(&["KEYS", "tally:{a}*"]), "");
+    }
+    // The same in front of a good one, which it does not touch.
+    for (n, (at, value)) in (1..).zip(bad_arguments()) {
+        let mut bad = good.clone();
+        bad[at] = value.clone();
+        let lens = [bad.len(), good.len()].map(|len| u32::try_from(len).unwrap().to_be_bytes()).concat();
+        let keys = ["a", "b"].map(|name| {
+            ["meta", "producers:0", "producers:1", "log"].map(|key| format!("tally:{{{name}}}:{key}"))
+        });
+        let mut all: Vec<&[u8]> = vec![b"EVALSHA", sha.as_bytes(), b"8"];
+        all.extend(keys.iter().flatten().map(String::as_bytes));
+        all.push(&lens);
+        all.extend(bad.iter().chain(&good).map(Vec::as_slice));
+        let answer = server.cli_bytes(&all);
+        let second = answer.lines().last().unwrap();
+        assert!(answer.starts_with("no\ncall"), "argument {at} as {value:?}: {answer}");
+        assert_eq!(second.trim_end(), format!("ok {} {} n 0 e", 2 * n - 1, 2 * n));
+        assert_eq!(server.cli(&["KEYS", "tally:{a}*"]), "");
+        // Numbers of arguments that do not fit are an error of the call as a whole.
+        all[11] = &lens[..4];
+        assert!(server.cli_bytes(&all).contains("do not fit"));
     }
     assert!(call(&good[..9]).starts_with("no\ncall"));
     assert!(call(&[&good[..], &[b"more".into()]].concat()).starts_with("no\ncall"));
