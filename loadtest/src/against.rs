@@ -9,7 +9,8 @@ use crate::scenario::{Against, Of};
 pub(crate) fn compare<'a>(run: &mut Run, against: &[Against], other: impl Fn(&str) -> Option<&'a Run>) {
     for against in against {
         let besides = against.besides.as_ref().and_then(|name| Some((name, other(name)?)));
-        let reference = against.scenario.as_ref().and_then(|name| Some((name, other(name)?)));
+        let its_besides = against.scenario_besides.as_ref().and_then(|name| other(name));
+        let reference = against.scenario.as_ref().and_then(|name| Some((name, other(name)?, its_besides)));
         let Some(compared) = compared(against.of, run, besides, reference) else { continue };
         run.checks.extend(checks(against, &compared));
         run.compared.push(compared);
@@ -20,7 +21,7 @@ fn compared(
     of: Of,
     run: &Run,
     besides: Option<(&String, &Run)>,
-    reference: Option<(&String, &Run)>,
+    reference: Option<(&String, &Run, Option<&Run>)>,
 ) -> Option<Compared> {
     let words = words(of);
     let taken = besides.and_then(|(name, other)| {
@@ -37,7 +38,7 @@ fn compared(
         value: value(of, run, besides.map(|(_, other)| other))?,
         besides: taken,
         reference: match reference {
-            Some((name, other)) => Some((name.clone(), value(of, other, None)?)),
+            Some((name, other, its_besides)) => Some((name.clone(), value(of, other, its_besides)?)),
             None => None,
         },
     };
@@ -86,7 +87,10 @@ fn rates(of: Of, run: &Run) -> Option<(f64, f64)> {
     let subject_us = run.subject_cpu_us() as f64 / seconds;
     Some(match of {
         Of::CpuPerEvent => (subject_us, events),
-        Of::PublisherCpuPerEvent => (cpu_us(Role::Load, "publishers") / seconds, events),
+        // What an event is made of is the load test's work, whoever publishes it and however.
+        Of::PublisherCpuPerEvent => {
+            (cpu_us(Role::Load, "publishers") / seconds - figure(crate::run::MAKING)? * events, events)
+        }
         Of::RedisBytesPerEvent => (figure(crate::run::REDIS_BYTES_PER_EVENT)? * events, events),
         Of::CpuPerDelivery => (run.cpu_us_per_delivery(), 1.0),
         Of::DeliveriesPerS => (run.deliveries_per_s(), 1.0),
@@ -110,7 +114,7 @@ fn words(of: Of) -> Words {
     let words = |name, unit, cost| Words { name, unit, cost };
     match of {
         Of::CpuPerEvent => words("CPU per published event", "µs", "CPU"),
-        Of::PublisherCpuPerEvent => words("publisher CPU per event", "µs", "publisher CPU"),
+        Of::PublisherCpuPerEvent => words("publisher CPU per event, the making aside", "µs", "publisher CPU"),
         Of::RedisBytesPerEvent => words("bytes into Redis per event", "B", "bytes into Redis"),
         Of::CpuPerDelivery => words("CPU per delivery", "µs", "CPU"),
         Of::DeliveriesPerS => words("deliveries", "/s", "deliveries"),

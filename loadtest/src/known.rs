@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::rc::Rc;
 use tally_protocol::{Body, Class, Epoch, Events, RawJson, Record, Totals};
 
@@ -72,17 +73,31 @@ impl Known {
 /// What every event of a load test begins with.
 const STAMP: &str = "{\"t\":";
 
-/// The data of an event published now: an object of `bytes` bytes, or as few as hold the time.
-pub(crate) fn stamped(now_us: u64, bytes: usize) -> String {
-    let mut data = format!("{STAMP}{now_us},\"pad\":\"");
-    let pad = bytes.saturating_sub(data.len() + 2);
-    // Letters that neither compress to nothing nor need escaping.
-    data.extend((0..pad).map(|i| char::from(b'a' + (i % 26) as u8)));
-    data.push_str("\"}");
-    data
+/// What stands behind the time in the data of events: letters that neither compress to nothing nor need escaping.
+#[derive(Debug)]
+pub(crate) struct Padding {
+    letters: String,
+    bytes: usize,
 }
 
-/// The time that [`stamped`] wrote.
+impl Padding {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let letters = (0..bytes).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
+        Self { letters, bytes }
+    }
+
+    /// The data of an event published now: an object of so many bytes, or as few as hold the time.
+    pub(crate) fn stamped(&self, now_us: u64) -> String {
+        let mut data = String::with_capacity(self.bytes.max(64));
+        let _ = write!(data, "{STAMP}{now_us},\"pad\":\"");
+        let pad = self.bytes.saturating_sub(data.len() + 2);
+        data.push_str(&self.letters[..pad]);
+        data.push_str("\"}");
+        data
+    }
+}
+
+/// The time that [`Padding::stamped`] wrote.
 fn published_us(data: &RawJson) -> Option<u64> {
     let digits = data.as_str().strip_prefix(STAMP)?;
     let end = digits.find(|letter: char| !letter.is_ascii_digit())?;
@@ -161,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_stamp_comes_back_and_the_data_has_its_size() {
-        let data = stamped(123_456, 2_048);
+        let data = Padding::new(2_048).stamped(123_456);
         assert_eq!(data.len(), 2_048);
         let raw = RawJson::new(&Bytes::from(data)).unwrap();
         assert_eq!(published_us(&raw), Some(123_456));

@@ -19,7 +19,8 @@ impl Progress {
 
     /// A step begins: `total` is what its bar goes up to, 0 where nobody knows.
     pub(crate) fn step(&self, what: &str, total: u64) {
-        let template = if total > 0 { "{msg:48} {wide_bar} {pos}/{len}" } else { "{spinner} {msg}" };
+        // The bar is as long as a narrow terminal leaves it; indicatif cuts the line at its edge.
+        let template = if total > 0 { "{spinner} {msg} {bar:20} {pos}/{len}" } else { "{spinner} {msg}" };
         self.bar.set_style(ProgressStyle::with_template(template).expect("the templates are ours"));
         self.bar.set_length(total);
         self.bar.set_position(0);

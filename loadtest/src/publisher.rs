@@ -5,17 +5,21 @@
 
 use crate::clock::now_us;
 use crate::gauge::Loop;
-use crate::known::stamped;
+use crate::known::Padding;
 use crate::scenario::{Publish, Scenario};
 use anyhow::Context;
+use hdrhistogram::Histogram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tally_producer::{ChannelName, Class, Event, Kind, Producer, RawJson, Stats, UnixMs};
 
 /// Events of one channel before the next one has its turn.
 const TURN_EVENTS: u64 = 64;
+/// Of so many events, one is looked at for what it costs to make it; that takes no longer than this.
+const MAKING_EVERY: u64 = 16;
+const MAKING_NS_MAX: u64 = 1_000_000;
 /// How long a publisher that may not go on waits before it looks again by itself.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long is waited for the answers to what is on its way at the end.
@@ -38,7 +42,34 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) struct Publishers {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<anyhow::Result<Stats>>>,
+    threads: Vec<JoinHandle<anyhow::Result<Account>>>,
+}
+
+/// What publishing came to.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) stats: Stats,
+    /// What it costs to make an event before it is published, in nanoseconds.
+    pub(crate) making_ns: Histogram<u64>,
+}
+
+impl Account {
+    fn new() -> Self {
+        let making_ns = Histogram::new_with_bounds(1, MAKING_NS_MAX, 3);
+        Self {
+            stats: Stats::default(),
+            making_ns: making_ns.expect("the bounds are in order, and the digits few"),
+        }
+    }
+
+    fn add(&mut self, stats: &Stats) {
+        self.stats.accepted += stats.accepted;
+        self.stats.full += stats.full;
+        self.stats.counted += stats.counted;
+        self.stats.unheard += stats.unheard;
+        self.stats.refused += stats.refused;
+        self.stats.unknown += stats.unknown;
+    }
 }
 
 /// One thread's part of a scenario.
@@ -117,17 +148,13 @@ impl Publishers {
 
     /// Publishes nothing more, waits for all answers, and tells the account of all producers and, by channel, what
     /// they accepted.
-    pub(crate) fn finish(mut self) -> anyhow::Result<(Stats, Vec<u64>)> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<(Account, Vec<u64>)> {
         self.shared.stop.store(true, Ordering::Release);
-        let mut all = Stats::default();
+        let mut all = Account::new();
         for thread in std::mem::take(&mut self.threads) {
-            let stats = thread.join().map_err(|_| anyhow::anyhow!("a publishing thread panicked"))??;
-            all.accepted += stats.accepted;
-            all.full += stats.full;
-            all.counted += stats.counted;
-            all.unheard += stats.unheard;
-            all.refused += stats.refused;
-            all.unknown += stats.unknown;
+            let account = thread.join().map_err(|_| anyhow::anyhow!("a publishing thread panicked"))??;
+            all.add(&account.stats);
+            all.making_ns.add(&account.making_ns).expect("made with the same bounds");
         }
         let accepted = self.shared.accepted.iter().map(|channel| channel.load(Ordering::Acquire)).collect();
         Ok((all, accepted))
@@ -140,7 +167,7 @@ impl Drop for Publishers {
     }
 }
 
-fn main(work: &Work) -> anyhow::Result<Stats> {
+fn main(work: &Work) -> anyhow::Result<Account> {
     let published = run(work);
     if published.is_err() {
         work.shared.failed.store(true, Ordering::Relaxed);
@@ -148,7 +175,7 @@ fn main(work: &Work) -> anyhow::Result<Stats> {
     published
 }
 
-fn run(work: &Work) -> anyhow::Result<Stats> {
+fn run(work: &Work) -> anyhow::Result<Account> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mine: Vec<usize> =
@@ -167,16 +194,11 @@ fn run(work: &Work) -> anyhow::Result<Stats> {
             None => fast(work, &producers, &pairs, &mut pen).await?,
         }
         drop(pairs);
-        let mut all = Stats::default();
+        let mut all = Account::new();
         for producer in producers {
-            let stats = producer.close(CLOSE).await.stats;
-            all.accepted += stats.accepted;
-            all.full += stats.full;
-            all.counted += stats.counted;
-            all.unheard += stats.unheard;
-            all.refused += stats.refused;
-            all.unknown += stats.unknown;
+            all.add(&producer.close(CLOSE).await.stats);
         }
+        all.making_ns = pen.making_ns;
         Ok(all)
     })
 }
@@ -286,8 +308,11 @@ fn burst(work: &Work, pairs: &[(Producer, usize)], pen: &mut Pen) -> anyhow::Res
 /// Writes events.
 struct Pen {
     kinds: Vec<Kind>,
+    padding: Padding,
     random: fastrand::Rng,
     burst: bool,
+    made: u64,
+    making_ns: Histogram<u64>,
 }
 
 impl Pen {
@@ -295,23 +320,38 @@ impl Pen {
         let kind = |i| format!("kind-{i}").parse().expect("letters, digits and a hyphen are a kind");
         Self {
             kinds: (0..publish.kinds).map(kind).collect(),
+            padding: Padding::new(publish.data_bytes),
             random: fastrand::Rng::with_seed(1),
             burst: false,
+            made: 0,
+            making_ns: Account::new().making_ns,
         }
     }
 
     fn publish(&mut self, work: &Work, producer: &Producer, channel: usize) -> anyhow::Result<()> {
-        let state = self.random.f64() < work.publish.state_share;
-        let now_us = now_us();
-        let data = stamped(now_us, work.publish.data_bytes);
-        let event = Event {
-            kind: self.kinds[self.random.usize(..self.kinds.len())].clone(),
-            class: if state { Class::State } else { Class::Bulk },
-            at: UnixMs::new(now_us / 1_000),
-            data: RawJson::new(&data.into()).context("what is published is no JSON")?,
+        self.made += 1;
+        let event = if self.made.is_multiple_of(MAKING_EVERY) {
+            let began = Instant::now();
+            let event = self.event(&work.publish)?;
+            let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.making_ns.saturating_record(ns);
+            event
+        } else {
+            self.event(&work.publish)?
         };
         producer.publish(&work.channels[channel], event).context("an event was not accepted")?;
         work.shared.accepted[channel].fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+    fn event(&mut self, publish: &Publish) -> anyhow::Result<Event> {
+        let state = self.random.f64() < publish.state_share;
+        let now_us = now_us();
+        let data = self.padding.stamped(now_us);
+        Ok(Event {
+            kind: self.kinds[self.random.usize(..self.kinds.len())].clone(),
+            class: if state { Class::State } else { Class::Bulk },
+            at: UnixMs::new(now_us / 1_000),
+            data: RawJson::new(&data.into()).context("what is published is no JSON")?,
+        })
     }
 }

@@ -23,6 +23,7 @@ use window::Window;
 
 /// Names of figures that others look for.
 pub(crate) const CPU_BEFORE_BURST: &str = "CPU before the burst";
+pub(crate) const MAKING: &str = "of that, making the event";
 pub(crate) const REDIS_BYTES_PER_EVENT: &str = "bytes into Redis per event";
 
 /// How often a wait looks around.
@@ -150,7 +151,8 @@ impl Performance<'_> {
     /// Stops publishing, waits until everybody is at the end, and closes the books.
     fn end(mut self, round: u32, window: Window, nobody_yet: &Census) -> anyhow::Result<Run> {
         let publishers = self.publishers.take().context("publishers run until here")?;
-        let (stats, accepted) = publishers.finish()?;
+        let (publishing, accepted) = publishers.finish()?;
+        let stats = &publishing.stats;
         let ends = self.ends(&accepted)?;
         let seqs: Vec<u64> = ends
             .iter()
@@ -203,8 +205,8 @@ impl Performance<'_> {
             compared: Vec::new(),
             checks: Vec::new(),
         };
-        run.figures = figures::figures(scenario, &run, nobody_yet, &window.seen, &stats);
-        run.checks = expect::checks(scenario, &run, &stats, &lost, lost_n);
+        run.figures = figures::figures(scenario, &run, nobody_yet, &window.seen, &publishing);
+        run.checks = expect::checks(scenario, &run, stats, &lost, lost_n);
         if subject == Subject::Gateway {
             run.checks.extend(expect::shard_check(scenario, &window.seen.shards));
         } else {

@@ -69,6 +69,10 @@ fn a_difference_a_least_ratio_and_a_bare_limit_are_checked_too() {
 fn comparisons_that_say_nothing_are_refused() {
     for (lines, words) in [
         ("of = \"p99\"\nratio_max = 1.0", "names no other scenario"),
+        (
+            "of = \"cpu_per_event\"\nbesides = \"x\"\nscenario_besides = \"y\"",
+            "no `scenario` to take it out of",
+        ),
         ("of = \"p99\"\nbesides = \"x\"", "`besides`, but that is for cpu_per_event"),
         ("of = \"cpu_per_event\"\nbesides = \"x\"\nratio_max = 1.0", "names no `scenario`"),
         ("of = \"p99\"\nscenario = \"test\"", "cannot be held against itself"),

@@ -1,7 +1,8 @@
 //! Figures that no other part of a result says: costs per published event, frames, memory per connection.
 
-use super::{CPU_BEFORE_BURST, REDIS_BYTES_PER_EVENT};
+use super::{CPU_BEFORE_BURST, MAKING, REDIS_BYTES_PER_EVENT};
 use crate::expect;
+use crate::publisher::Account;
 use crate::result::{Figure, Role, Run, Sample};
 use crate::scenario::Scenario;
 use crate::usage::Census;
@@ -20,7 +21,7 @@ pub(super) fn figures(
     run: &Run,
     nobody_yet: &Census,
     window: &Seen,
-    stats: &tally_producer::Stats,
+    publishing: &Account,
 ) -> Vec<Figure> {
     let mut figures = Vec::new();
     let mut add = |name: &str, value: f64, unit: &str| {
@@ -38,6 +39,9 @@ pub(super) fn figures(
         add("CPU per published event", run.subject_cpu_us() as f64 / events, "µs");
     }
     add("publisher CPU per event", cpu(Role::Load, "publishers") / events, "µs");
+    if !publishing.making_ns.is_empty() {
+        add(MAKING, publishing.making_ns.value_at_quantile(0.5) as f64 / 1e3, "µs");
+    }
     add("receiver CPU per delivery", cpu(Role::Load, "receivers") / run.delivered.events as f64, "µs");
     add(expect::REDIS_US_PER_EVENT, cpu(Role::Redis, "redis") / events, "µs");
     if let Some(bytes) = window.redis_in_bytes {
@@ -67,8 +71,8 @@ pub(super) fn figures(
         add("connections of a shard, least", *least as f64, "connections");
         add("connections of a shard, most", *most as f64, "connections");
     }
-    if stats.unheard > 0 {
-        add("events told as counts because nobody listened", stats.unheard as f64, "events");
+    if publishing.stats.unheard > 0 {
+        add("events told as counts because nobody listened", publishing.stats.unheard as f64, "events");
     }
     let connections = scenario.connections() as f64;
     let before: u64 = nobody_yet

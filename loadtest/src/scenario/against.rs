@@ -10,8 +10,9 @@ pub(crate) struct Against {
     pub(crate) of: Of,
     /// The scenario whose figure is the reference.
     pub(crate) scenario: Option<String>,
-    /// The scenario whose cost and events are taken out before.
+    /// The scenario whose cost and events are taken out before, and the one that is taken out of the reference.
     pub(crate) besides: Option<String>,
+    pub(crate) scenario_besides: Option<String>,
     /// Limits of the figure itself, and of its ratio and its difference to the reference. Without any it is only shown.
     pub(crate) max: Option<f64>,
     pub(crate) ratio_max: Option<f64>,
@@ -44,7 +45,7 @@ impl Of {
 
 impl Against {
     pub(super) fn check(&self, own_name: &str) -> anyhow::Result<()> {
-        let others = || [&self.scenario, &self.besides].into_iter().flatten();
+        let others = || [&self.scenario, &self.besides, &self.scenario_besides].into_iter().flatten();
         anyhow::ensure!(
             others().next().is_some(),
             "expect.against names no other scenario, but `scenario`, `besides` or both do"
@@ -54,9 +55,13 @@ impl Against {
             "expect.against names {own_name}, but a scenario cannot be held against itself"
         );
         anyhow::ensure!(
-            self.besides.is_none() || self.of.is_per_something(),
+            (self.besides.is_none() && self.scenario_besides.is_none()) || self.of.is_per_something(),
             "expect.against has `besides`, but that is for cpu_per_event, publisher_cpu_per_event and \
              redis_bytes_per_event only"
+        );
+        anyhow::ensure!(
+            self.scenario.is_some() || self.scenario_besides.is_none(),
+            "expect.against has `scenario_besides`, but names no `scenario` to take it out of"
         );
         let relative = self.ratio_max.or(self.ratio_min).or(self.difference_max);
         anyhow::ensure!(
@@ -75,7 +80,8 @@ impl Scenario {
     pub(crate) fn references(&self, changes: &[String]) -> anyhow::Result<Vec<Self>> {
         let mut names: Vec<&String> = Vec::new();
         for against in &self.expect.against {
-            for name in [&against.scenario, &against.besides].into_iter().flatten() {
+            for name in [&against.scenario, &against.besides, &against.scenario_besides].into_iter().flatten()
+            {
                 if !names.contains(&name) {
                     names.push(name);
                 }

@@ -49,7 +49,8 @@ fn subscribed(channel: &str, id: u64) -> Vec<u8> {
 }
 
 fn events(channel: &str, from: u64, to: u64, sent_us: u64) -> Vec<u8> {
-    let event = format!(r#"{{"kind":"a","at":1,"data":{}}}"#, crate::known::stamped(sent_us, 100));
+    let event =
+        format!(r#"{{"kind":"a","at":1,"data":{}}}"#, crate::known::Padding::new(100).stamped(sent_us));
     let events = vec![event; usize::try_from(to + 1 - from).unwrap()].join(",");
     frame(&format!(
         r#"{{"type":"events","channel":"{channel}","epoch":"e","from":{from},"to":{to},"events":[{events}]}}"#
