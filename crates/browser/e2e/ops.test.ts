@@ -105,6 +105,7 @@ describe.sequential("an operator", () => {
     });
     await page.keyboard.press("/");
     await page.keyboard.type("job:2");
+    await row("job:1").waitFor({ state: "detached" });
     await row("job:2").waitFor();
     expect(await row("job:1").count()).toBe(0);
     expect(new URL(page.url()).search).toContain("search=job%3A2");
