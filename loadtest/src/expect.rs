@@ -88,6 +88,14 @@ fn expected(scenario: &Scenario, run: &Run, checks: &mut Vec<Check>) {
     let least =
         least.into_iter().filter_map(|(name, value, limit)| Some((name, value, Bound::AtLeast(limit?))));
     checks.extend(most.chain(least).map(|(name, value, bound)| limit(name, value, bound)));
+    if let (Some(most), Some(ledger)) = (expect.reduced_max, &run.ledger) {
+        let reduced = ledger.accounted.saturating_sub(ledger.full);
+        let whys: Vec<&str> =
+            ledger.counted.keys().chain(ledger.summarised.keys()).map(String::as_str).collect();
+        let words = format!("{reduced} of {}, {}", ledger.accounted, whys.join(", "));
+        let told = if reduced == 0 { "0".to_owned() } else { words };
+        checks.push(check("events not seen in full", told, &format!("<= {most}"), reduced <= most));
+    }
     if let Some(most) = expect.rung_changes_max {
         let changes = run.ledger.as_ref().map_or(0, |ledger| ledger.rung_changes.values().sum::<u64>());
         checks.push(check("rung changes told", changes.to_string(), &format!("<= {most}"), changes <= most));

@@ -185,7 +185,7 @@ fn reference(scenario: &Scenario) -> Reference {
 
 fn means_of(args: &Args, scenario: &Scenario) -> anyhow::Result<Means> {
     let ourselves = std::env::current_exe().context("cannot tell where our own executable is")?;
-    let pin = args.pin.then(|| pin(scenario.cores)).transpose()?;
+    let pin = args.pin.then(|| pin(scenario)).transpose()?;
     if let Some(pin) = &pin {
         pin_ourselves(&pin.others)?;
     }
@@ -199,14 +199,19 @@ fn means_of(args: &Args, scenario: &Scenario) -> anyhow::Result<Means> {
     })
 }
 
-/// The first cores for the subjects, the others for everything else; where none is left, they share all.
-fn pin(cores: usize) -> anyhow::Result<Pin> {
-    let all = machine::cores()?;
+/// The first cores for the subjects, the others for everything else; where none is left, or the scenario says so,
+/// everything else may use all.
+fn pin(scenario: &Scenario) -> anyhow::Result<Pin> {
+    let (cores, all) = (scenario.cores, machine::cores()?);
     anyhow::ensure!(
         cores <= all,
         "the scenario wants {cores} cores for its subjects, and this machine has {all}; leave --pin out"
     );
-    let others = if cores == all { format!("0-{}", all - 1) } else { format!("{cores}-{}", all - 1) };
+    let others = if cores == all || scenario.load_shares_cores {
+        format!("0-{}", all - 1)
+    } else {
+        format!("{cores}-{}", all - 1)
+    };
     Ok(Pin { subject: format!("0-{}", cores - 1), others })
 }
 

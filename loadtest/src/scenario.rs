@@ -36,6 +36,9 @@ pub(crate) struct Scenario {
     /// Cores of each subject when pinned.
     #[serde(default = "one")]
     pub(crate) cores: usize,
+    /// When pinned, the load and Redis may use the subject's cores too.
+    #[serde(default)]
+    pub(crate) load_shares_cores: bool,
     #[serde(default)]
     pub(crate) backplane: Backplane,
     pub(crate) publish: Publish,
@@ -194,6 +197,8 @@ pub(crate) struct Expect {
     pub(crate) p99_ms_max: Option<f64>,
     /// Times a rung was told during the run.
     pub(crate) rung_changes_max: Option<u64>,
+    /// Events that clients were told as counts or in a summary, in place of seeing them in full.
+    pub(crate) reduced_max: Option<u64>,
     /// Of the rate that was asked for, the share that was published at least.
     pub(crate) rate_held_min: Option<f64>,
     /// CPU of the gateways in percent of one core.

@@ -8,9 +8,14 @@ use super::number::{NOTHING, count, plain};
 use super::promise::promises;
 use super::statement::{self, Sort};
 use crate::result::{ProcessUse, Report, Run, Subject};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+
+/// The one word among the headings that a narrow terminal would break.
+const DELIVERIES_WIDTH: u16 = 12;
 
 /// How a table looks where it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +126,10 @@ fn figures(report: &Report, look: Look) -> Table {
         }
     }
     table.set_header(header);
+    // It stands behind the name, CPU per delivery, and the ratios.
+    if let Some(deliveries) = table.column_mut(2 + floors.len()).filter(|_| look != Look::Plain) {
+        deliveries.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(DELIVERIES_WIDTH)));
+    }
     for subject in present {
         let mut row = vec![Cell::new(name(subject))];
         for column in &columns {
