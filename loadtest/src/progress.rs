@@ -19,8 +19,9 @@ impl Progress {
 
     /// A step begins: `total` is what its bar goes up to, 0 where nobody knows.
     pub(crate) fn step(&self, what: &str, total: u64) {
-        // The bar is as long as a narrow terminal leaves it; indicatif cuts the line at its edge.
-        let template = if total > 0 { "{spinner} {msg} {bar:20} {pos}/{len}" } else { "{spinner} {msg}" };
+        // On a narrow terminal the words are cut off, not the bar.
+        let template =
+            if total > 0 { "{spinner} {wide_msg} {bar:16} {pos}/{len}" } else { "{spinner} {wide_msg}" };
         self.bar.set_style(ProgressStyle::with_template(template).expect("the templates are ours"));
         self.bar.set_length(total);
         self.bar.set_position(0);

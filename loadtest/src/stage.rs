@@ -86,6 +86,8 @@ impl Stage {
             "scenario {} has an embedded backplane, so it has no floor to be held against",
             scenario.name
         );
+        let running = stage.redis.and_then(listener::pid_of);
+        stage.actors.extend(running.map(|pid| Actor { name: "redis".to_owned(), role: Role::Redis, pid }));
         if !embedded && means.redis_url.is_none() {
             stage.start_redis(scenario, means)?;
         }

@@ -43,7 +43,9 @@ pub(super) fn figures(
         add(MAKING, publishing.making_ns.value_at_quantile(0.5) as f64 / 1e3, "µs");
     }
     add("receiver CPU per delivery", cpu(Role::Load, "receivers") / run.delivered.events as f64, "µs");
-    add(expect::REDIS_US_PER_EVENT, cpu(Role::Redis, "redis") / events, "µs");
+    if run.processes.iter().any(|it| it.role == Role::Redis) {
+        add(expect::REDIS_US_PER_EVENT, cpu(Role::Redis, "redis") / events, "µs");
+    }
     if let Some(bytes) = window.redis_in_bytes {
         add(REDIS_BYTES_PER_EVENT, bytes as f64 / events, "B");
     }
