@@ -1,5 +1,6 @@
 //! A producer's settings, and the ways to start one.
 
+use crate::limits::{HTTP_IN_FLIGHT_MAX, IN_FLIGHT_MAX};
 use crate::producer::Producer;
 use crate::settings::{SettingError, Settings};
 use crate::transport::redis::{self, Access, Secret};
@@ -26,6 +27,7 @@ pub enum ConnectError {
 #[must_use]
 pub struct Builder {
     settings: Settings,
+    in_flight_max: Option<usize>,
     publish_key: Option<Secret>,
     redis: Access,
 }
@@ -105,9 +107,10 @@ impl Builder {
         self
     }
 
-    /// Batches on their way at one time, over all channels; a channel has at most one. Default 16.
+    /// Batches on their way at one time, over all channels; a channel has at most one. Default 16 over HTTP, where
+    /// each takes a connection, and 64 else.
     pub fn in_flight_max(mut self, batches: usize) -> Self {
-        self.settings.in_flight_max = batches;
+        self.in_flight_max = Some(batches);
         self
     }
 
@@ -144,9 +147,12 @@ impl Builder {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn connect(self, url: &str) -> Result<Producer, ConnectError> {
+    pub fn connect(mut self, url: &str) -> Result<Producer, ConnectError> {
+        let is_redis = redis::is_meant(url);
+        let default = if is_redis { IN_FLIGHT_MAX } else { HTTP_IN_FLIGHT_MAX };
+        self.settings.in_flight_max = self.in_flight_max.unwrap_or(default);
         self.settings.check()?;
-        if redis::is_meant(url) {
+        if is_redis {
             let node = redis::connect(url, &self.redis)?;
             return Ok(Producer::start(self.settings, Transport::Direct(node)));
         }
@@ -162,7 +168,8 @@ impl Builder {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn over(self, backplane: Arc<dyn Backplane>) -> Result<Producer, SettingError> {
+    pub fn over(mut self, backplane: Arc<dyn Backplane>) -> Result<Producer, SettingError> {
+        self.settings.in_flight_max = self.in_flight_max.unwrap_or(IN_FLIGHT_MAX);
         self.settings.check()?;
         Ok(Producer::start(self.settings, Transport::Direct(backplane)))
     }

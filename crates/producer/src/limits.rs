@@ -15,9 +15,11 @@ pub const BUFFER_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const COUNTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Channels that have counts waiting. More: `publish` returns an error.
 pub const COUNTED_CHANNELS_MAX: usize = 10_000;
-/// Batches on their way at one time, over all channels. More: they wait in the buffer. It bounds the connections and
-/// the encoded copies too (each at most one batch).
-pub const IN_FLIGHT_MAX: usize = 16;
+/// Batches on their way at one time, over all channels. More: they wait in the buffer. It bounds the encoded copies too
+/// (each at most one batch). A link to Redis merges what waits; this many keep it and the server at work together.
+pub const IN_FLIGHT_MAX: usize = 64;
+/// The same over HTTP, where it bounds the connections.
+pub const HTTP_IN_FLIGHT_MAX: usize = 16;
 
 /// What an event costs beside its data: itself, its kind, and room to grow.
 pub(crate) const EVENT_COST_BYTES: usize = 192;

@@ -21,8 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Script calls on their way while others wait: one that the server works on, and one that it finds behind it.
 const ON_THE_WAY_MAX: usize = 2;
-/// Batches of one script call. More: another script call. It bounds how long the server does nothing else.
-const BATCHES_MAX: usize = 64;
+/// Batches of one script call. More: another script call. It bounds how long the server does nothing else, and lets
+/// what a producer has on its way be several script calls, so that both ends work at the same time.
+const BATCHES_MAX: usize = 16;
 /// Bytes of one script call, but for a batch that is larger alone.
 const BYTES_MAX: usize = 128 * 1024;
 

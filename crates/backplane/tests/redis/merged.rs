@@ -53,16 +53,16 @@ async fn what_waits_goes_in_one_script_call_and_each_gets_its_own_answer() {
     let server = Server::start();
     let node = publisher(server.redis()).await;
     // Each channel begins at another place, and each batch is of another length.
-    for n in 0..40 {
-        let kinds = vec!["k"; 1 + n * 7 % 40];
+    for n in 0..16 {
+        let kinds = vec!["k"; 1 + n * 7 % 16];
         node.publish(events(&format!("c{n}"), &kinds)).await.unwrap();
     }
-    let calls = (0..40).map(|n| events(&format!("c{n}"), &vec!["k"; 1 + n]));
+    let calls = (0..16).map(|n| events(&format!("c{n}"), &vec!["k"; 1 + n]));
     let (outcomes, script_calls) = at_once(&server, &node, calls).await;
     assert_eq!(script_calls, 1);
     for (n, outcome) in (0..).zip(outcomes) {
         let published = outcome.unwrap();
-        let before = 1 + n * 7 % 40;
+        let before = 1 + n * 7 % 16;
         assert_eq!((published.from.get(), published.to.get()), (before + 1, before + 1 + n));
         let snapshot = node.snapshot(channel(&format!("c{n}"))).await.unwrap().unwrap();
         assert_eq!((snapshot.seq, snapshot.epoch), (published.to, published.epoch));
@@ -76,7 +76,7 @@ async fn a_script_call_is_bounded_in_batches_and_in_bytes() {
     let (outcomes, script_calls) =
         at_once(&server, &node, (0..200).map(|n| events(&format!("c{n}"), &["k"]))).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    assert_eq!(script_calls, 4, "200 batches, 64 a call");
+    assert_eq!(script_calls, 13, "200 batches, 16 a call");
     let sized = |bytes| {
         let data = format!("\"{}\"", "x".repeat(bytes));
         move |n| batch(&format!("c{n}"), vec![event("k", Class::Bulk, &data)])
