@@ -75,7 +75,9 @@ pub(crate) struct ConnectionRow {
     user_agent: Option<Box<str>>,
     since: u64,
     shard: usize,
-    subscriptions: usize,
+    /// How many; absent where they are listed under this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscriptions: Option<usize>,
     rung: Rung,
     why: Option<Why>,
     rung_since: u64,
@@ -91,7 +93,6 @@ pub(crate) struct ConnectionDetail {
     #[serde(flatten)]
     row: ConnectionRow,
     subscriptions_n: usize,
-    /// In place of the row's number of them.
     #[serde(rename = "subscriptions")]
     listed: Vec<SubscriptionRow>,
     history: Vec<(u64, Rung, Option<Why>)>,
@@ -210,7 +211,7 @@ impl Shard {
             user_agent: figures.caller.user_agent.clone(),
             since: figures.since_ms,
             shard: self.index,
-            subscriptions: view.subscriptions,
+            subscriptions: Some(view.subscriptions),
             rung: view.standing.rung,
             why: view.standing.why,
             rung_since: unix_at(now, view.standing.since),
@@ -229,7 +230,7 @@ impl Shard {
         let past = state.hub.past_standings(id);
         let subscriptions = state.hub.subscriptions_of(id, ANSWER_SUBSCRIPTIONS_MAX);
         Some(ConnectionDetail {
-            row: self.row(now, &view, &conn),
+            row: ConnectionRow { subscriptions: None, ..self.row(now, &view, &conn) },
             subscriptions_n: view.subscriptions,
             listed: subscriptions.into_iter().map(SubscriptionRow::from).collect(),
             history: past
